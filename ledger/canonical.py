@@ -88,10 +88,8 @@ def quoted(text: str) -> str:
 
 
 def _plain_text(value: Json) -> bytes | None:
-    """Canonical JSON by the standard library's encoder, ten times as fast as rfc8785.
-
-    None for a value that the two might write differently, or that must be refused.
-    """
+    """Canonical JSON by the standard library's encoder, ten times as fast as rfc8785. None for a value that the two
+    might write differently, or that must be refused."""
     if not _is_plain(value):
         return None
     try:

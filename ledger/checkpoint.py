@@ -123,10 +123,8 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
-    """Return the checkpoint with this signer's signature only. Raises SigningError.
-
-    The caller must have seen that block on its own node: `millmark.ledger.chain.verify_seen` checks this.
-    """
+    """Return the checkpoint with this signer's signature only. Raises SigningError. The caller must have seen that
+    block on its own node: `millmark.ledger.chain.verify_seen` checks this."""
     return SignedCheckpoint(checkpoint, (signer.sign_digest(checkpoint.digest).to_bytes(),))
 
 
@@ -228,10 +226,8 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
 
 
 def verify_age(header: BlockHeader, now_s: int, max_age_s: int = DEFAULT_MAX_AGE_S) -> None:
-    """Verify that a block is at most `max_age_s` seconds old, and at most a day ahead of the clock.
-
-    The age is `now_s`, in seconds since 1970, minus the header's time. Raises CheckpointTooOldError.
-    """
+    """Verify that a block is at most `max_age_s` seconds old, and at most a day ahead of the clock. The age is `now_s`,
+    in seconds since 1970, minus the header's time. Raises CheckpointTooOldError."""
     age_s = now_s - header.timestamp
     if age_s > max_age_s:
         raise errors.CheckpointTooOldError(

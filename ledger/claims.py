@@ -105,10 +105,8 @@ def _check_steps(path: Path) -> None:
 
 
 def _check_after(previous: Path, path: Path) -> None:
-    """Verify that `path` may directly follow `previous` (CLAIMS.md, "Fields and paths", rules 1 to 3).
-
-    Where the two diverge, the same container continues; every container below that point is a new one.
-    """
+    """Verify that `path` may directly follow `previous` (CLAIMS.md, "Fields and paths", rules 1 to 3). Where the two
+    diverge, the same container continues; every container below that point is a new one."""
     shared = 0
     for one, two in zip(previous, path, strict=False):
         if one != two:
@@ -244,10 +242,8 @@ class Claims:
         return _part(self.fields, tuple(path))
 
     def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
-        """Return a disclosure of these fields. It reveals only the paths of all other fields.
-
-        A path to a container selects all fields in it. Raises ClaimsError if a path selects no field or an erased one.
-        """
+        """Return a disclosure of these fields. It reveals only the paths of all other fields. A path to a container
+        selects all fields in it. Raises ClaimsError if a path selects no field or an erased one."""
         chosen = self._select(paths)
         leaves: dict[int, Field] = {}
         for number in chosen:
@@ -260,10 +256,8 @@ class Claims:
         return Disclosure(self.paths, tuple(leaves.items()), tuple(proof))
 
     def erase(self, paths: Iterable[Sequence[str | int]]) -> Claims:
-        """Return the claims without value and salt of these fields. The root and the other fields do not change.
-
-        Copies handed out earlier remain. Raises ClaimsError if a path selects no field.
-        """
+        """Return the claims without value and salt of these fields. The root and the other fields do not change. Copies
+        handed out earlier remain. Raises ClaimsError if a path selects no field."""
         gone = set(self._select(paths))
         return Claims(
             tuple(

@@ -54,10 +54,8 @@ def parse_values(data: bytes, *, max_bytes: int, max_depth: int) -> list[Parsed]
 
 
 def write_canonical(value: Json, plain: bool) -> bytes:
-    """Write a value, with the same result as `canonical_json`.
-
-    `plain` is the member `plain` of the `Parsed` whose value this is, or is a part of.
-    """
+    """Write a value, with the same result as `canonical_json`. `plain` is the member `plain` of the `Parsed` whose
+    value this is, or is a part of."""
     if plain:
         text: bytes = _write(value)
         # msgspec sorts keys by code point, RFC 8785 by UTF-16 code unit: the order can differ only beyond U+FFFF, where

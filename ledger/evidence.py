@@ -77,10 +77,8 @@ def build_leaf_data_of(kind: LeafKind, salt: bytes, text: bytes) -> bytes:
 
 
 def build_window_commitment(salt: bytes, window: bytes) -> bytes:
-    """Return the commitment (32 bytes) to a window: integers of 8 bytes each, two's complement, big-endian.
-
-    The same as the input commitment of quality/FORMAT.md, section 5. Raises RecordError when a length is wrong.
-    """
+    """Return the commitment (32 bytes) to a window: integers of 8 bytes each, two's complement, big-endian. The same as
+    the input commitment of quality/FORMAT.md, section 5. Raises RecordError when a length is wrong."""
     _verify_size("salt", salt, SALT_BYTES)
     width, rest = divmod(len(window), _VALUE_BYTES)
     if rest or not 0 < width < 2**16:

@@ -114,8 +114,7 @@ class SignedRequest:
 
     def verify(self) -> None:
         """Verify the signature. Raises RequestError. Not established: that the nonce is the one that the forwarder
-        expects next.
-        """
+        expects next."""
         try:
             signature = Signature.from_bytes(self.signature)
             verify_signature(self.request.digest, signature, self.request.signer)
@@ -145,7 +144,9 @@ class SignedRequest:
 @lru_cache(maxsize=64)
 def _prefix(chain_id: int, forwarder: bytes) -> bytes:
     """What a digest begins with: it is the same for all requests to a forwarder, of which a process knows few."""
-    domain = keccak256(_DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(chain_id) + _padded(forwarder))
+    domain = keccak256(
+        _DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + chain_id.to_bytes(32, "big") + forwarder.rjust(32, b"\0")
+    )
     return b"\x19\x01" + domain
 
 
@@ -159,10 +160,8 @@ def sign_request(request: ForwardRequest, signer: Signer) -> SignedRequest:
 
 
 def parse_request(data: bytes) -> SignedRequest:
-    """Parse a request from its JSON form. Raises RequestError when it is malformed, too large or not canonical.
-
-    Not established: that the signature is the signer's; `SignedRequest.verify` checks it.
-    """
+    """Parse a request from its JSON form. Raises RequestError when it is malformed, too large or not canonical. Not
+    established: that the signature is the signer's; `SignedRequest.verify` checks it."""
     try:
         value = parse_canonical(data, MAX_REQUEST_BYTES, 1, "request", _HINT)
         form, version, chain_id, forwarder, signer, to, gas, nonce, deadline, call, signature = parse_members(
@@ -185,11 +184,3 @@ def parse_request(data: bytes) -> SignedRequest:
         return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))
     except TrustError as error:
         raise RequestError(f"the request cannot be used: {error.cause}", hint=_HINT) from None
-
-
-def _word(number: int) -> bytes:
-    return number.to_bytes(32, "big")
-
-
-def _padded(address: bytes) -> bytes:
-    return address.rjust(32, b"\0")

@@ -47,10 +47,8 @@ def encode_integer(value: int) -> bytes:
 
 
 def decode_integer(item: RlpItem, most_bytes: int) -> int:
-    """Return the integer that an item encodes.
-
-    Raises ProofError if the item is a list, is longer than `most_bytes` bytes, or has a leading zero.
-    """
+    """Return the integer that an item encodes. Raises ProofError if the item is a list, is longer than `most_bytes`
+    bytes, or has a leading zero."""
     if not isinstance(item, bytes) or len(item) > most_bytes or item[:1] == b"\0":
         raise ProofError(f"an RLP item is not an integer of at most {most_bytes} bytes")
     return int.from_bytes(item, "big")
@@ -168,11 +166,8 @@ class BlockHeader:
 
 
 def parse_header(data: bytes) -> BlockHeader:
-    """Parse an encoded header.
-
-    Raises ProofError when the bytes are too long or not canonical RLP, when the number of fields is not that of a known
-    fork, or when a field has a wrong size.
-    """
+    """Parse an encoded header. Raises ProofError when the bytes are too long or not canonical RLP, when the number of
+    fields is not that of a known fork, or when a field has a wrong size."""
     _check_size(data)
     items = decode_rlp(data, max_depth=1)
     _check_items(items)
@@ -201,10 +196,8 @@ def _check_items(items: RlpItem) -> None:
 
 
 def encode_header(fields: Sequence[bytes]) -> bytes:
-    """Encode a header's fields, given in the order of `FIELDS`, integers without leading zeros.
-
-    Raises ProofError when `parse_header` would refuse the result.
-    """
+    """Encode a header's fields, given in the order of `FIELDS`, integers without leading zeros. Raises ProofError when
+    `parse_header` would refuse the result."""
     data = encode_rlp(list(fields))
     _check_size(data)
     # Decoding the result would find the same fields again.

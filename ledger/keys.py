@@ -204,10 +204,8 @@ def _shown(place: _Place) -> str:
 def _session(
     place: _Place, module: Path | None, ask_pin: Callable[[str], str], *, keep: bool
 ) -> Iterator[pkcs11.Session]:
-    """Open a session, logged in, and close it at the end, unless `keep` is set and no error occurred.
-
-    An open session keeps the whole process logged in.
-    """
+    """Open a session, logged in, and close it at the end, unless `keep` is set and no error occurred. An open session
+    keeps the whole process logged in."""
     session = _open_session(place, module, ask_pin, writable=not keep)
     kept = False
     try:
@@ -425,10 +423,8 @@ def create_key(
     prompt: Prompt | None = None,
     pkcs11_module: Path | None = None,
 ) -> Address:
-    """Generate a key in a token, if `place` is a `pkcs11:` URI, or else in a keystore file, and return its address.
-
-    An existing key is never overwritten. The other parameters are those of `open_signer`. Raises SigningError.
-    """
+    """Generate a key in a token, if `place` is a `pkcs11:` URI, or else in a keystore file, and return its address. An
+    existing key is never overwritten. The other parameters are those of `open_signer`. Raises SigningError."""
     if place.startswith(f"{TOKEN_SCHEME}:"):
         return create_token_key(place, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     passphrase = _secret("passphrase", place, passphrase_file, prompt)

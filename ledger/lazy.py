@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def import_on_use(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """The `__getattr__` of a package whose public names are declared in other modules: names by module.
-
-    Type checkers see none of it: the package imports the same names under `TYPE_CHECKING`.
-    """
+    """The `__getattr__` of a package whose public names are declared in other modules: names by module. Type checkers
+    see none of it: the package imports the same names under `TYPE_CHECKING`."""
     home_of = {name: module for module, names in homes.items() for name in names}
 
     def import_name(name: str) -> object:

@@ -33,9 +33,7 @@ def hash_leaves(data: Iterable[bytes]) -> list[bytes]:
 
 def hash_pairs(nodes: Sequence[bytes]) -> list[bytes]:
     """As `node_hash`, of the first two nodes, the next two and so on; a last one without a sibling is left out.
-
-    Inlined: the calls would take a third of the time to build a tree.
-    """
+    Inlined: the calls would take a third of the time to build a tree."""
     rest = iter(nodes)
     return [_sha256(b"\x01" + left + right).digest() for left, right in zip(rest, rest, strict=False)]
 
@@ -92,10 +90,8 @@ class Tree:
         return self._range_root(0, size) if size else EMPTY_ROOT
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
-        """Return the inclusion proof of leaf `index` in the first `size` leaves (RFC 9162 section 2.1.3.1).
-
-        Raises ProofError unless 0 <= index < size <= the tree's size.
-        """
+        """Return the inclusion proof of leaf `index` in the first `size` leaves (RFC 9162 section 2.1.3.1). Raises
+        ProofError unless 0 <= index < size <= the tree's size."""
         size = self._known_size(size)
         _check_below("index", index, size)
         # The tree consists of complete subtrees, one for each bit of its size, the largest at the left. The leaf's own
@@ -111,10 +107,8 @@ class Tree:
         return proof
 
     def consistency_proof(self, first: int, second: int | None = None) -> list[bytes]:
-        """Return the consistency proof from size `first` to size `second` (RFC 9162 section 2.1.4.1).
-
-        Raises ProofError unless 0 < first <= second <= the tree's size.
-        """
+        """Return the consistency proof from size `first` to size `second` (RFC 9162 section 2.1.4.1). Raises ProofError
+        unless 0 < first <= second <= the tree's size."""
         second = self._known_size(second)
         _check_size("first size", first)
         if not 0 < first <= second:
@@ -128,11 +122,8 @@ class Tree:
         return known + [self._range_root(low, high) for low, high in reversed(path)]
 
     def multiproof(self, indices: Iterable[int]) -> list[bytes]:
-        """Return the roots of the largest subtrees that contain none of the leaves `indices`, left to right.
-
-        From them and the leaves, `root_from_multiproof` computes the root. Raises ProofError if an index is not in the
-        tree.
-        """
+        """Return the roots of the largest subtrees that contain none of the leaves `indices`, left to right. From them
+        and the leaves, `root_from_multiproof` computes the root. Raises ProofError if an index is not in the tree."""
         shown = sorted(set(indices))
         for index in shown:
             _check_below("index", index, self.size)
@@ -171,9 +162,7 @@ class Tree:
 
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Verify that `leaf_hash` is leaf `index` of the tree of `size` leaves with `root` (RFC 9162 section 2.1.3.2).
-
-    Raises ProofError. Not established: which data has this leaf hash, or that anybody committed to the root.
-    """
+    Raises ProofError. Not established: which data has this leaf hash, or that anybody committed to the root."""
     _check_hash("leaf hash", leaf_hash)
     _check_hash("root", root)
     _check_size("size", size)

@@ -76,9 +76,8 @@ def verify_signature(digest: bytes, signature: Signature, address: Address) -> N
 
 
 def to_checksum(address: Address) -> str:
-    """Return "0x" and 40 hexadecimal digits with the checksum of ERC-55. Raises SigningError for a length other than
-    20 bytes.
-    """
+    """Return "0x" and 40 hexadecimal digits with the checksum of ERC-55. Raises SigningError for a length other than 20
+    bytes."""
     if not isinstance(address, bytes) or len(address) != ADDRESS_BYTES:
         raise SigningError(f"an address must have {ADDRESS_BYTES} bytes")
     return _checksum(address)

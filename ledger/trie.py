@@ -118,10 +118,8 @@ def parse_account(value: bytes) -> Account:
 
 
 def parse_word(value: bytes | None) -> bytes:
-    """Return the 32 bytes of a storage slot from the storage trie's value; zeros for None. Raises ProofError.
-
-    An explicit zero is accepted, although Ethereum deletes such keys: anvil commits to slots that were only read.
-    """
+    """Return the 32 bytes of a storage slot from the storage trie's value; zeros for None. Raises ProofError. An
+    explicit zero is accepted, although Ethereum deletes such keys: anvil commits to slots that were only read."""
     if value is None:
         return bytes(32)
     return decode_integer(decode_rlp(value, max_depth=0), 32).to_bytes(32, "big")
@@ -176,9 +174,7 @@ def _checked_shape(node: RlpItem) -> _Items:
 
 def _resolve(reference: RlpItem, take: _Take) -> _Items:
     """Return the referenced node. A reference is the node's hash or, if the node is shorter than that, the node itself.
-
-    The other way round is refused, since it would give a trie a second root.
-    """
+    The other way round is refused, since it would give a trie a second root."""
     if not isinstance(reference, bytes):
         if len(encode_rlp(reference)) >= _HASH_BYTES:
             raise ProofError("a trie node is embedded in its parent although it is not shorter than a hash")

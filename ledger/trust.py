@@ -161,7 +161,9 @@ class TrustFile:
                 "chain_id": self.chain_id,
                 "ledger_id": "0x" + self.ledger_id.hex(),
                 "contracts": {name: _contract_json(contract) for name, contract in self.contracts.items()},
-                "participants": [{"participant": number, "name": name} for number, name in _by_number(self)],
+                "participants": [
+                    {"participant": number, "name": name} for number, name in sorted(self.participants.items())
+                ],
                 "checkpoint": _checkpoint_json(self.checkpoint),
                 "predecessor": None if self.predecessor is None else to_checksum(self.predecessor),
             }
@@ -297,10 +299,6 @@ def _list(value: Json) -> list[Json]:
     if not isinstance(value, list):
         raise TrustError("a value is not a list")
     return cast("list[Json]", value)
-
-
-def _by_number(trust: TrustFile) -> list[tuple[int, str]]:
-    return sorted(trust.participants.items())
 
 
 def _contract_json(contract: TrustedContract) -> Json:

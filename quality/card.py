@@ -164,7 +164,9 @@ def build_card(trained: Trained, problem: fitting.Problem, sources: Sources) -> 
         "data": _describe_data(trained, problem, sources),
         "format_version": inference.FORMAT_VERSION,
         "labels": list(trained.classes.labels),
-        "labels_rejected": [trained.classes.labels[index] for index in _rejected(trained.classes)],
+        "labels_rejected": [
+            label for index, label in enumerate(trained.classes.labels) if trained.classes.rejects >> index & 1
+        ],
         "model": _describe_model(trained),
         "training": {"goal": trained.goal.name, "recipe": trained.fitted.recipe, "seed": trained.seed},
         "validation": describe_report(validation),
@@ -177,10 +179,6 @@ def build_card(trained: Trained, problem: fitting.Problem, sources: Sources) -> 
         card["drift"] = reference
     content = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
     return Card(content, validation, test)
-
-
-def _rejected(classes: fitting.Classes) -> list[int]:
-    return [index for index in range(len(classes.labels)) if classes.rejects >> index & 1]
 
 
 def _judge_held_out(trained: Trained, problem: fitting.Problem) -> Report:

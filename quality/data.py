@@ -322,7 +322,6 @@ def is_number(text: str) -> bool:
 
 
 # FordA, the public data set that the committed model was trained on: engine noise, with or without a symptom.
-#
 # From the UCR archive ("Each case consists of 500 measurements of engine noise and a classification ... whether a
 # certain symptom exists or does not exist in an automotive subsystem"), with labels 1 and -1. The archive does not say
 # which label means what; here 1 is "symptom present", hence FAIL. Since the archive states no licence, the data are not

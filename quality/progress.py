@@ -44,11 +44,10 @@ def show_progress() -> Iterator[fitting.Progress]:
 
 def _import_bars() -> Bars | None:
     try:
-        from rich.console import Console  # noqa: PLC0415  an auditor has numpy only
-        from rich.progress import Progress as Found  # noqa: PLC0415  likewise
+        from rich import console, progress  # noqa: PLC0415  an auditor has numpy only
     except ModuleNotFoundError:
         return None
-    return Found(console=Console(stderr=True))
+    return progress.Progress(console=console.Console(stderr=True))
 
 
 class Lines:

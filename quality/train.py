@@ -24,7 +24,6 @@ from millmark.quality.metrics import Counts, Goal, choose_threshold, classify_al
 from millmark.quality.model import Model, decide, load_family
 
 # Chooses the kind of model that suits the data, from cross-validation of all kinds on the same folds.
-#
 # Rows are *signals* if their columns are one quantity sampled over time, and *tables* if each column is a quantity of
 # its own. Unless the caller states which, it is guessed; a guess only affects the order in which kinds are preferred.
 # Of the kinds that are worse than the best by no more than a standard error, the first in that order is chosen: on few

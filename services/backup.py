@@ -122,11 +122,9 @@ class Restored:
 
 
 def back_up_home(settings: Settings, target: Path, *, without_database: bool = False) -> list[Path]:
-    """Copies a home into `target`, which must not exist yet. Returns the files of the home that are not copied.
-
-    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite and not left
-    out, StoreDamagedError if the copy of the database is damaged.
-    """
+    """Copies a home into `target`, which must not exist yet. Returns the files of the home that are not copied. Raises
+    InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite and not left out,
+    StoreDamagedError if the copy of the database is damaged."""
     database = sqlite_path(settings.database_url)
     if database is None and not without_database:
         raise SettingsError("the database is not SQLite", hint=_HINT_DATABASE)
@@ -152,10 +150,8 @@ def back_up_home(settings: Settings, target: Path, *, without_database: bool = F
 
 
 def restore_home(backup: Path, home: Path, read: Callable[[Path], Settings]) -> Restored:
-    """Restores a backup into a home without any of the files that it has. `read` reads a home's settings.
-
-    Raises InputError if `backup` is not a complete backup, or a file of the home exists.
-    """
+    """Restores a backup into a home without any of the files that it has. `read` reads a home's settings. Raises
+    InputError if `backup` is not a complete backup, or a file of the home exists."""
     manifest = _read_manifest(backup)
     settings = read(backup).model_copy(update={"home": home})
     placed = list(_places(settings, backup))
@@ -264,11 +260,9 @@ _STREAM = re.compile("[0-9a-f]{64}")
 
 def copy_evidence(source: Path, target: Path) -> None:
     """Copies the folder, after the database was copied: it then has at least what the copy refers to, unless something
-    was removed meanwhile, or its disk is not mounted, which `verify_evidence` finds.
-
-    Raises SettingsError if nothing can be found so, since the database is not copied, and the folder is not there, or
-    if a folder in it cannot be read; OSError.
-    """
+    was removed meanwhile, or its disk is not mounted, which `verify_evidence` finds. Raises SettingsError if nothing
+    can be found so, since the database is not copied, and the folder is not there, or if a folder in it cannot be read;
+    OSError."""
     if not (source / MARKER).is_file():
         if not (target.parent / DATABASE).exists():
             raise SettingsError(f"evidence_folder {source} has no {MARKER}", hint="mount its disk")

@@ -7,7 +7,7 @@ a new version changes. So it is where there are no texts, as in a wheel of a che
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from millmark.ledger.terminal import NO_ANSWER, write
@@ -39,15 +39,10 @@ def find_help(words: Sequence[str]) -> str | None:
     # The first word comes from the command line: only the name of a file in the folder is one.
     if path.parent != FOLDER or not path.is_file():
         return None
-    return dict(_split(path.read_text("utf-8"))).get(" ".join(words))
+    parts = (part.partition("\n") for part in path.read_text("utf-8").split(_TITLE)[1:])
+    return {title: text for title, _, text in parts}.get(" ".join(words))
 
 
 def join_texts(texts: Mapping[str, str]) -> str:
     """The content of one file: texts by the words of their commands."""
     return "".join(f"{_TITLE}{words}\n{text}" for words, text in texts.items())
-
-
-def _split(content: str) -> Iterator[tuple[str, str]]:
-    for part in content.split(_TITLE)[1:]:
-        words, _, text = part.partition("\n")
-        yield words, text

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -74,7 +75,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     console = Console()
-    if console.is_terminal and _least_width(columns, cells) > console.width:
+    least = sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
+    if console.is_terminal and least > console.width:
         print_lines(title, *(line for row in cells for line in _listed(columns, row)))
         return
     numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(columns))]
@@ -88,11 +90,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     shown = io.StringIO()
     Console(file=shown, width=width, force_terminal=console.is_terminal, soft_wrap=False).print(table)
     _print(paint(shown.getvalue()) if is_coloured(sys.stdout) else shown.getvalue())
-
-
-def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """Columns on the screen that a table takes whose words are all whole."""
-    return sum(_least_widths(columns, cells)) + len(_BETWEEN) * (len(columns) - 1)
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], most: int) -> list[int]:
@@ -125,6 +122,11 @@ def _listed(columns: Sequence[str], row: Sequence[str]) -> Iterator[str]:
     """A row as lines: what it is about, and below it the other columns that are not empty."""
     yield row[0]
     yield from (f"  {column}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell)
+
+
+def utc_text(seconds: int) -> str:
+    """A time as JSON and tables have it, such as 2026-05-04T09:30:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_text(path: Path, text: str) -> None:

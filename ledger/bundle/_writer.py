@@ -24,9 +24,7 @@ def encode_bundle(bundle: layout.Bundle) -> bytes:
 
 def digest_of(bundle: layout.Bundle) -> bytes:
     """Return the SHA-256 of the file's content without its seals, 32 bytes: nodes hold different seals of one block.
-
-    Raises CanonicalError.
-    """
+    Raises CanonicalError."""
     return sha256(encode_bundle(replace(bundle, seals=None)))
 
 

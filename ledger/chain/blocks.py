@@ -172,10 +172,8 @@ def build_root(values: Sequence[bytes]) -> bytes:
 
 
 def _build(entries: Sequence[tuple[str, bytes]], depth: int) -> RlpItem:
-    """Return the node for entries, sorted by path, whose paths agree up to `depth` nibbles.
-
-    No path is a prefix of another, since no RLP encoding is. So no branch has a value.
-    """
+    """Return the node for entries, sorted by path, whose paths agree up to `depth` nibbles. No path is a prefix of
+    another, since no RLP encoding is. So no branch has a value."""
     path, value = entries[0]
     if len(entries) == 1:
         return [_pack(path[depth:], _LEAF), value]
@@ -371,10 +369,7 @@ class BlockReceipts:
 
     def fetch(self, header: Header) -> tuple[Receipt, ...]:
         """All receipts of one block. Raises ChainUnreachableError if any could be missing or changed, ChainError if the
-        node has no call for them.
-
-        `contract_address` of a receipt is None if the call does not tell it.
-        """
+        node has no call for them. `contract_address` of a receipt is None if the call does not tell it."""
         if header.receipts_root == EMPTY_ROOT:
             return ()
         remembered, self._call = self._call, None  # forgotten if this fails

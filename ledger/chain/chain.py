@@ -108,10 +108,8 @@ class Chain:
         )
 
     def look(self, key: bytes) -> Sight:
-        """Ask what sending for a key depends on, and verify as `verify_served` does, all in one question.
-
-        Raises WrongChainError, NodeBehindError.
-        """
+        """Ask what sending for a key depends on, and verify as `verify_served` does, all in one question. Raises
+        WrongChainError, NodeBehindError."""
         created, head, count = self.node.look(key, self.deployment.created_number)
         if created is None or created.hash != self.deployment.created_hash:
             self.verify_served()
@@ -219,10 +217,8 @@ class Chain:
         raise errors.WrongContractError(f"0x{address.hex()} is the address of neither registry nor ledger")
 
     def simulate_as(self, contract: Contract, data: bytes, key: bytes) -> int:
-        """Return the gas that the call needs now when forwarded for `key`, with headroom.
-
-        Raises ContractRefusedError with the contract's own error.
-        """
+        """Return the gas that the call needs now when forwarded for `key`, with headroom. Raises ContractRefusedError
+        with the contract's own error."""
         # Called in the forwarder's name, with the key appended (ERC-2771), since the forwarder hides the inner error.
         call, address = data + key, self.address(contract)
         self._call(address, call, self.forwarder, self.profile.fixed_gas_limit)
@@ -230,16 +226,13 @@ class Chain:
 
     def verify_accepted(self, contract: Contract, data: bytes, sender: bytes, head: Head) -> None:
         """Raises ContractRefusedError if the contract refuses the call after block `head`, or it needs more gas than
-        that block has; ChainUnreachableError if the node does not have the block.
-        """
+        that block has; ChainUnreachableError if the node does not have the block."""
         limit = self.profile.fixed_gas_limit or head.gas_limit
         self._call(self.address(contract), data, sender, limit, head.number)
 
     def simulate_forward(self, signed: SignedRequest, sender: bytes, number: int | None = None) -> int:
-        """Return the gas limit for `sender` to send the request now, or after block `number`.
-
-        Raises ContractRefusedError with the contract's own error, or the forwarder's if that rejects the request.
-        """
+        """Return the gas limit for `sender` to send the request now, or after block `number`. Raises
+        ContractRefusedError with the contract's own error, or the forwarder's if that rejects the request."""
         request, gas_limit = signed.request, execute_gas(signed)
         if is_taken(self.node, signed, number):
             self._call(request.to, request.data + request.signer, self.forwarder, request.gas, number)
@@ -251,10 +244,8 @@ class Chain:
         return fetch_nonce(self.node, self.forwarder, key, number)
 
     def try_all(self, calls: Sequence[tuple[Contract, bytes, int]], sender: bytes) -> list[bool]:
-        """Whether each call, made now, needs no more than half of the headroom of its known gas limit.
-
-        All in one question. Not established, where it is False: why. Raises ChainUnreachableError.
-        """
+        """Whether each call, made now, needs no more than half of the headroom of its known gas limit. All in one
+        question. Not established, where it is False: why. Raises ChainUnreachableError."""
         headroom = self.profile.gas_headroom_percent
         answers = self.node.try_calls(
             [
@@ -379,10 +370,8 @@ class LateChain(Chain):
 
 
 def connect_or_wait(node: Node, profile: EngineProfile, deployment: Deployment) -> Chain:
-    """The chain; if its node does not answer or is in sync only in part, one that connects when it is needed.
-
-    Raises WrongChainError and WrongContractError as `Chain` does.
-    """
+    """The chain; if its node does not answer or is in sync only in part, one that connects when it is needed. Raises
+    WrongChainError and WrongContractError as `Chain` does."""
     try:
         return Chain(node, profile, deployment)
     except errors.ChainUnreachableError:

@@ -62,10 +62,8 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def verify_code(name: str, code: bytes, address: bytes) -> None:
-    """Verify that `code`, found at `address`, is that of an artefact. Raises WrongContractError.
-
-    Not established: the values of its immutables.
-    """
+    """Verify that `code`, found at `address`, is that of an artefact. Raises WrongContractError. Not established: the
+    values of its immutables."""
     artifact = load_artifact(name)
     blank = bytearray(code)
     for start, length in artifact.immutables:
@@ -244,14 +242,13 @@ class _Codec:
     def decode(self, data: bytes) -> tuple[Any, ...]:
         if not self.parameters:
             return ()
-        from eth_abi.decoding import ContextFramesBytesIO  # noqa: PLC0415  # as above
-        from eth_abi.exceptions import DecodingError  # noqa: PLC0415  # as above
+        from eth_abi import decoding, exceptions  # noqa: PLC0415  # as above
 
-        stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
+        stream = decoding.ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
         try:
             return cast(tuple[Any, ...], self._decode(stream))
         # Not DecodingError alone: eth-abi lets errors of text decoding and of huge offsets through.
-        except (DecodingError, ValueError, OverflowError) as error:
+        except (exceptions.DecodingError, ValueError, OverflowError) as error:
             raise _MalformedError(f"{len(data)} bytes do not decode as {self.type}") from error
 
 
@@ -296,10 +293,8 @@ def _functions(callee: Callee) -> dict[str, _Function]:
 
 @functools.cache
 def _errors() -> dict[bytes, tuple[str, _Codec]]:
-    """Name and codec of each error, by selector.
-
-    Those of all contracts in one table, since a call can return the errors of contracts that it calls in turn.
-    """
+    """Name and codec of each error, by selector. Those of all contracts in one table, since a call can return the
+    errors of contracts that it calls in turn."""
     entries = [entry for contract in Contract for entry in load_abi(contract)]
     entries += [entry for name in ("Council", "Evaluator", "Forwarder") for entry in load_artifact(name).abi]
     return {
@@ -342,10 +337,8 @@ def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
 
 
 def read_calls(contract: Contract, data: bytes) -> tuple[tuple[str, bytes], ...]:
-    """Name and calldata of each record that a call makes, in order.
-
-    Raises RecordError if the call, or a call within a multicall, makes no record or does not decode.
-    """
+    """Name and calldata of each record that a call makes, in order. Raises RecordError if the call, or a call within a
+    multicall, makes no record or does not decode."""
     functions = _functions(contract)
     try:
         if data[:4] != functions["multicall"].selector:
@@ -400,9 +393,7 @@ def encode_constructor(name: str, *values: object) -> bytes:
 
 def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]:
     """Decode the return values of a function, structs as mappings. Raises ChainUnreachableError if they do not decode.
-
-    The node is to blame then, since the contract's code is known.
-    """
+    The node is to blame then, since the contract's code is known."""
     outputs = _functions(contract)[name].outputs
     try:
         values = outputs.decode(data)
@@ -414,10 +405,8 @@ def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]
 
 
 def decode_revert(data: bytes) -> errors.ContractRefusedError:
-    """Decode a revert: a custom error with name and values, a reason, or a panic.
-
-    Data that are none of these, or do not decode, become the value `data` of an error named Reverted.
-    """
+    """Decode a revert: a custom error with name and values, a reason, or a panic. Data that are none of these, or do
+    not decode, become the value `data` of an error named Reverted."""
     try:
         return _decode_revert(data)
     except _MalformedError:
@@ -446,10 +435,8 @@ def _member(parameter: dict[str, Any], value: object) -> object:
 
 
 def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Event] | None:
-    """Decode the record of a log; None for the registry's logs about its ownership, which are not records.
-
-    Raises IndexHaltedError if the event is unknown or the log does not decode.
-    """
+    """Decode the record of a log; None for the registry's logs about its ownership, which are not records. Raises
+    IndexHaltedError if the event is unknown or the log does not decode."""
     kind = find_event(contract, log.topics[0]) if log.topics else None
     if kind is None or len(log.topics) != 4:
         if contract is Contract.REGISTRY and log.topics and log.topics[0] in _ownership_topics():

@@ -206,19 +206,15 @@ def _state(found: dict[str, Any], executable_at: int, lapses_at: int, now: int, 
 
 def deploy_council(chain: Chain, owner: Signer, members: Sequence[int], quorum: int, delay_s: int) -> Council:
     """Deploy a council of the chain's registry. It owns nothing until the registry is offered to it, and it accepts.
-
-    Raises ContractRefusedError for a list, quorum or delay that a council must not have.
-    """
+    Raises ContractRefusedError for a list, quorum or delay that a council must not have."""
     chain.fund(owner.address)
     arguments = ("0x" + chain.registry.hex(), delay_s, tuple(members), quorum)
     return Council(chain, create(chain.node, chain.profile, owner, _NAME, arguments))
 
 
 def find_council(chain: Chain) -> tuple[Council, bool]:
-    """The council that owns the registry, or to which it is offered, and whether it owns it already.
-
-    Raises NotFoundError if there is none.
-    """
+    """The council that owns the registry, or to which it is offered, and whether it owns it already. Raises
+    NotFoundError if there is none."""
     for view, owns in (("owner", True), ("pendingOwner", False)):
         address = cast(bytes, chain.read(Contract.REGISTRY, view)[0])
         if address != _NOBODY and chain.node.code(address):
@@ -227,10 +223,8 @@ def find_council(chain: Chain) -> tuple[Council, bool]:
 
 
 def build_call(chain: Chain, council: bytes, name: str, words: Sequence[str]) -> tuple[bytes, bytes]:
-    """Target and data of an owner's call, from its name (`set-roles` or `setRoles`) and its arguments as text.
-
-    Lists are separated by commas; claims roots at the end may be left out. Raises InputError.
-    """
+    """Target and data of an owner's call, from its name (`set-roles` or `setRoles`) and its arguments as text. Lists
+    are separated by commas; claims roots at the end may be left out. Raises InputError."""
     first, *rest = name.split("-")
     function = first + "".join(part.capitalize() for part in rest)
     if function not in CALLS:

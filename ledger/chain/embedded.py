@@ -276,10 +276,8 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
         return cast(dict[str, Any], found)
 
     def estimate_gas(self, transaction: dict[str, Any], block_number: str = "latest") -> int:
-        """Estimate in two executions, as geth does; eth-tester's search takes a dozen.
-
-        Raises TransactionFailed when the transaction reverts with any amount of gas.
-        """
+        """Estimate in two executions, as geth does; eth-tester's search takes a dozen. Raises TransactionFailed when
+        the transaction reverts with any amount of gas."""
         asked = self._get_normalized_and_unsigned_evm_transaction({**transaction, "gas": 21_000}, block_number)
         head = self.chain.get_canonical_head()
         with self.chain.get_vm(head).in_costless_state() as state:
@@ -390,8 +388,7 @@ class EmbeddedChain:
 
     def request_at(self, time_s: int, method: str, params: list[Json]) -> Json:
         """Like `request`, but a new block gets the time `time_s`, in seconds since 1970, if that is later than its
-        parent's; otherwise its parent's plus one second.
-        """
+        parent's; otherwise its parent's plus one second."""
         with self._lock:
             self._time_s = time_s
             try:

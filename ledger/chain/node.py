@@ -176,10 +176,8 @@ class Node:
         return self._ask("eth_getBlockByNumber", ["latest", False], _head)
 
     def header(self, number: int | None = None) -> Header:
-        """Header of block `number`, or of the latest block.
-
-        Raises ChainUnreachableError when the node does not have it, or the block's hash is not that of its fields.
-        """
+        """Header of block `number`, or of the latest block. Raises ChainUnreachableError when the node does not have
+        it, or the block's hash is not that of its fields."""
         return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], _header)
 
     def find_header(self, number: int) -> Header | None:
@@ -196,10 +194,8 @@ class Node:
         return map(_unfailed, self._ask_all(questions))
 
     def look(self, address: bytes, number: int) -> tuple[Header | None, Head, int]:
-        """Header of block `number`, or None, the latest block, and the number of nonces that the address used.
-
-        The node looks at the latest block twice, so that the second answer may be of a later one.
-        """
+        """Header of block `number`, or None, the latest block, and the number of nonces that the address used. The node
+        looks at the latest block twice, so that the second answer may be of a later one."""
         questions: list[_Question[Any]] = [
             _header_question(number),
             ("eth_getBlockByNumber", ["latest", False], _head),
@@ -209,10 +205,8 @@ class Node:
         return created, head, count
 
     def transactions(self, number: int) -> tuple[Header, tuple[BlockTransaction, ...]]:
-        """Header and transactions of block `number`, all of them and no others.
-
-        Raises ChainUnreachableError if they do not match the block's hash.
-        """
+        """Header and transactions of block `number`, all of them and no others. Raises ChainUnreachableError if they do
+        not match the block's hash."""
         return self._ask("eth_getBlockByNumber", [hex(number), True], _transactions)
 
     def _transactions_of(self, header: Header) -> tuple[BlockTransaction, ...]:
@@ -284,10 +278,8 @@ class Node:
         gas_limit: int | None = None,
         number: int | None = None,
     ) -> bytes:
-        """Execute a call after block `number`, or the latest, and return its output.
-
-        Raises ContractRefusedError with the contract's own error.
-        """
+        """Execute a call after block `number`, or the latest, and return its output. Raises ContractRefusedError with
+        the contract's own error."""
         call = _transaction(to, data, sender)
         if gas_limit is not None:
             call["gas"] = hex(gas_limit)
@@ -524,9 +516,7 @@ def _proof(raw: Any) -> ProofAnswer:
 
 
 def _nodes(raw: Any) -> tuple[bytes, ...]:
-    """Parse the nodes of a proof, without nodes that are embedded in their parents, and without an empty root.
-
-    Engines differ in whether they include these.
-    """
+    """Parse the nodes of a proof, without nodes that are embedded in their parents, and without an empty root. Engines
+    differ in whether they include these."""
     nodes = [parse_bytes(node) for node in raw]
     return tuple(node for place, node in enumerate(nodes) if len(node) >= 32 or (place == 0 and node != b"\x80"))

@@ -50,10 +50,8 @@ class StateProofs:
 
 
 def fetch_proofs(node: Node, wanted: Mapping[bytes, Sequence[bytes]], number: int) -> StateProofs:
-    """Fetch and verify proofs of accounts and of slots in them, `wanted` by address, at block `number`.
-
-    Raises ChainUnreachableError when the node does not have that block's state, or a proof is invalid.
-    """
+    """Fetch and verify proofs of accounts and of slots in them, `wanted` by address, at block `number`. Raises
+    ChainUnreachableError when the node does not have that block's state, or a proof is invalid."""
     header_bytes = _fetch_header(node, number)
     found = _Collection(parse_header(header_bytes))
     for address, slots in wanted.items():
@@ -63,10 +61,8 @@ def fetch_proofs(node: Node, wanted: Mapping[bytes, Sequence[bytes]], number: in
 
 
 def fetch_headers(node: Node, first: int, last: int) -> tuple[bytes, ...]:
-    """Fetch the encoded headers of blocks `first` to `last`, both included.
-
-    Raises ChainUnreachableError, also when a block is not the parent of the next, as after a reorganisation.
-    """
+    """Fetch the encoded headers of blocks `first` to `last`, both included. Raises ChainUnreachableError, also when a
+    block is not the parent of the next, as after a reorganisation."""
     headers = tuple(_fetch_header(node, number) for number in range(first, last + 1))
     parsed = [parse_header(header) for header in headers]
     for parent, child in itertools.pairwise(parsed):
@@ -113,11 +109,15 @@ def _fetch_header(node: Node, number: int) -> bytes:
         ) from error
     # Verified here, where the hint can help: a bundle with a wrong header would only be refused by its receiver.
     if header is None or parse_header(header).number != number:
-        raise errors.ChainUnreachableError(
-            f"the hash of the node's block {number} is not that of its header",
-            hint="use a node of an engine with Ethereum's headers",
-        )
+        raise _unlike(number)
     return header
+
+
+def _unlike(number: int) -> errors.ChainUnreachableError:
+    return errors.ChainUnreachableError(
+        f"the hash of the node's block {number} is not that of its header",
+        hint="use a node of an engine with Ethereum's headers",
+    )
 
 
 def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -127,10 +127,8 @@ def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
-    """Return block `number`, or the last final block, as a checkpoint.
-
-    Raises ChainError for a block that is not final yet: it may still be replaced, so nobody should sign it.
-    """
+    """Return block `number`, or the last final block, as a checkpoint. Raises ChainError for a block that is not final
+    yet: it may still be replaced, so nobody should sign it."""
     final = chain.final_number()
     wanted = final if number is None else number
     if not 0 <= wanted <= final:
@@ -162,10 +160,8 @@ def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
 
 
 def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: Trusted) -> TrustFile:
-    """Build a trust file for the connected ledger, with the contracts' code hashes in a final block.
-
-    `names` are the participants' names by number. Raises ChainError.
-    """
+    """Build a trust file for the connected ledger, with the contracts' code hashes in a final block. `names` are the
+    participants' names by number. Raises ChainError."""
     # Once for each connection: code and predecessor are immutable, and the verifier of every bundle needs them.
     if chain.proved is None:
         chain.proved = _fetch_contracts(chain), fetch_predecessor(chain.node, chain.ledger)
@@ -200,11 +196,8 @@ found, although the one before it came back."""
 
 
 def fetch_validators(chain: Chain) -> tuple[bytes, ...]:
-    """Return the validators that the last final block lists, ascending by address.
-
-    Raises InputError when the chain is not one of QBFT, or keeps its validators in a contract: nothing failed, but it
-    cannot be asked for.
-    """
+    """Return the validators that the last final block lists, ascending by address. Raises InputError when the chain is
+    not one of QBFT, or keeps its validators in a contract: nothing failed, but it cannot be asked for."""
     number = chain.final_number()
     try:
         listed = parse_extra(parse_header(_stored(chain, number)).extra_data).validators
@@ -295,10 +288,7 @@ def _stored(chain: Chain, number: int) -> bytes:
         except errors.ProofError:
             same = False
         if not same:
-            raise errors.ChainUnreachableError(
-                f"the hash of the node's block {number} is not that of its header",
-                hint="use a node of an engine with Ethereum's headers",
-            )
+            raise _unlike(number)
         if len(kept) >= _KEPT_HEADERS:
             kept.clear()
         kept[number] = header

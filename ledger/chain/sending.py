@@ -232,10 +232,8 @@ def _send(node: Node, signed: SignedTransaction, gas_limit: int, fees: Fees) -> 
 
 
 def await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
-    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds.
-
-    A node that does not answer meanwhile is asked again.
-    """
+    """The receipt, once the transaction is mined. Raises ChainError when it is not within `timeout_s` seconds. A node
+    that does not answer meanwhile is asked again."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

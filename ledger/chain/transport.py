@@ -220,10 +220,8 @@ class Arrays:
         self._small_until = 0.0
 
     def ask_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Return the JSON of each answer, in the order of the calls; None for each that is not answered.
-
-        Raises OSError if there is no answer. Then it is unknown which of the calls the node received.
-        """
+        """Return the JSON of each answer, in the order of the calls; None for each that is not answered. Raises OSError
+        if there is no answer. Then it is unknown which of the calls the node received."""
         answers: list[Any] = []
         while len(answers) < len(calls):
             part = list(self._next(calls, len(answers)))
@@ -296,8 +294,7 @@ class Transport(Protocol):
 
     def request(self, method: str, params: list[Any]) -> Any:
         """Return the result's JSON. Raises RpcError if the node returns an error, ChainUnreachableError if it returns
-        nothing usable.
-        """
+        nothing usable."""
 
 
 @runtime_checkable

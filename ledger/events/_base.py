@@ -69,10 +69,8 @@ Type: typing.TypeAlias = "Word | Struct | ArrayOf | PackedOf"
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
-    """Cache a function of a class: functools.cache with a type that mypy accepts.
-
-    mypy wrongly treats a class as unhashable if its instances are.
-    """
+    """Cache a function of a class: functools.cache with a type that mypy accepts. mypy wrongly treats a class as
+    unhashable if its instances are."""
     return typing.cast("Callable[P, T]", functools.cache(function))
 
 
@@ -108,10 +106,8 @@ def abi_type(kind: Type) -> str:
 
 @once
 def paths_to(kind: type, what: Names) -> tuple[tuple[str, ...], ...]:
-    """The paths of a declaration's fields that refer to things of one kind, in the order of the data.
-
-    A path through an array stands for each of its items.
-    """
+    """The paths of a declaration's fields that refer to things of one kind, in the order of the data. A path through an
+    array stands for each of its items."""
     return tuple(_paths(struct_of(kind), what))
 
 
@@ -138,10 +134,8 @@ def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:
 
 @once
 def unsafe_builder(kind: type[T]) -> Callable[[Sequence[object]], T]:
-    """A function that builds an event or struct from values in the order of its fields, without checking them.
-
-    The caller must have checked them: checking again at construction would take longer than decoding.
-    """
+    """A function that builds an event or struct from values in the order of its fields, without checking them. The
+    caller must have checked them: checking again at construction would take longer than decoding."""
     # `__init__` of a frozen dataclass cannot be used, as it runs `__post_init__`; its slots are set directly instead.
     setters = tuple(vars(kind)[field.name].__set__ for field in dataclasses.fields(kind))  # type: ignore[arg-type]  # one
     new = object.__new__
@@ -196,8 +190,7 @@ class Event(Checked):
 
     def numbers(self, what: Names) -> tuple[int, ...]:
         """Numbers of the participants, machines, models or other things of one kind that the event names, without
-        zeros.
-        """
+        zeros."""
         return tuple(typing.cast("int", one) for one in self._values(what) if one)
 
     def subjects(self, what: Names) -> tuple[bytes, ...]:
@@ -213,10 +206,8 @@ class Event(Checked):
         return tuple(typing.cast("Iterator[bytes]", self._values(Names.CLAIMS)))
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for overrides
-        """The other histories that are needed to judge this record in the history of `subject`.
-
-        `histories` are the subjects whose histories the record entered, in the order in which the record lists them.
-        """
+        """The other histories that are needed to judge this record in the history of `subject`. `histories` are the
+        subjects whose histories the record entered, in the order in which the record lists them."""
         return iter(())
 
     def leaf(self) -> Leaf | None:
@@ -389,10 +380,8 @@ _HINT = "use the version of Millmark that belongs to these contracts"
 
 
 def decode(kind: type[K], data: bytes) -> tuple[bytes, tuple[bytes, ...], K]:
-    """Decode the signing key, the subjects of the histories that the record entered, and the event.
-
-    Raises RecordError unless `data` are exactly the canonical encoding of such an event.
-    """
+    """Decode the signing key, the subjects of the histories that the record entered, and the event. Raises RecordError
+    unless `data` are exactly the canonical encoding of such an event."""
     values, end = _event_reader(kind)(data, 0)
     if end != len(data):
         raise _malformed(f"they have {len(data)} bytes, not {end}")

@@ -286,9 +286,7 @@ class Contribution:
 
 def find_contributions(lot: bytes, known: Mapping[bytes, Sequence[Footprint]]) -> tuple[Contribution, ...]:
     """The contributions to a lot's latest footprint, from its beginning on. Their amounts add up to its totals exactly.
-
-    `known`: the footprints of each lot, oldest first; it has several if it was reworked.
-    """
+    `known`: the footprints of each lot, oldest first; it has several if it was reworked."""
     return tuple(_Finding(known).of(lot, len(known[lot]) - 1, _DEPTH))
 
 

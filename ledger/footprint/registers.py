@@ -82,10 +82,8 @@ def build_register_data(entry: RegisterEntry) -> dict[str, Json]:
 
 
 def parse_register_entry(entry: Json) -> RegisterEntry | None:
-    """Read an entry of evidence: an event with these members in its `data`, or the members themselves.
-
-    Returns None for an entry that has no register. Raises RegisterError for one that has it and is malformed.
-    """
+    """Read an entry of evidence: an event with these members in its `data`, or the members themselves. Returns None for
+    an entry that has no register. Raises RegisterError for one that has it and is malformed."""
     data = _data_of(entry)
     if data is None or "register" not in data:
         return None

@@ -233,10 +233,7 @@ _FIELD = re.compile(r"(?:[!'()*+,\-.0-9:;=A-Z_a-z]|%[0-9A-Fa-f]{2})*")
 
 def parse_epc(text: str) -> DigitalLink:
     """Parse `urn:epc:id:...`, `urn:epc:class:lgtin:...` or `urn:epc:idpat:...`. Only the prefix "urn:epc" is
-    case-insensitive.
-
-    Raises IdentifierError, also for schemes without a GS1 key (gid, usdod, adi, bic, imovn).
-    """
+    case-insensitive. Raises IdentifierError, also for schemes without a GS1 key (gid, usdod, adi, bic, imovn)."""
     kind, _, rest = text.split(":", 2)[2].partition(":")
     scheme, _, body = rest.partition(":")
     build = _BUILDERS.get((kind, scheme))
@@ -253,10 +250,8 @@ def parse_epc(text: str) -> DigitalLink:
 
 
 def _joined(prefix: str, reference: str, length: int, *, indicator: bool = False) -> str:
-    """Join company prefix and reference, and append the check digit; `length` digits in all.
-
-    With `indicator`, the first digit of the reference is an indicator digit, which moves to the front.
-    """
+    """Join company prefix and reference, and append the check digit; `length` digits in all. With `indicator`, the
+    first digit of the reference is an indicator digit, which moves to the front."""
     if not _PREFIX.fullmatch(prefix):
         raise IdentifierError(f"{prefix[:20]!a} is not a company prefix of 6 to 12 digits")
     digits = reference[:1] + prefix + reference[1:] if indicator else prefix + reference

@@ -352,10 +352,8 @@ def is_known_ai(ai: str) -> bool:
 
 
 def check_path(elements: tuple[tuple[str, str], ...]) -> None:
-    """Check that (AI, value) pairs are a primary key and some of its qualifiers, in order, with valid values.
-
-    Raises IdentifierError. Not established: that GS1 or a company issued the key.
-    """
+    """Check that (AI, value) pairs are a primary key and some of its qualifiers, in order, with valid values. Raises
+    IdentifierError. Not established: that GS1 or a company issued the key."""
     check_order(elements)
     key, *qualifiers = (ai for ai, _ in elements)
     if any(set(way) <= set(_QUALIFIERS[key]) for way in RULES[key].requires) and unmet_needs(key, qualifiers):
@@ -381,10 +379,8 @@ def check_order(elements: tuple[tuple[str, str], ...]) -> None:
 
 
 def belongs_in_path(elements: tuple[tuple[str, str], ...], ai: str) -> bool:
-    """Whether `ai` could qualify the key in the path, beside its qualifiers, and so must not be a data attribute.
-
-    The serial number of a third party (235) stands alone after the GTIN: with it, a batch is a data attribute.
-    """
+    """Whether `ai` could qualify the key in the path, beside its qualifiers, and so must not be a data attribute. The
+    serial number of a third party (235) stands alone after the GTIN: with it, a batch is a data attribute."""
     key, *qualifiers = (one for one, _ in elements)
     return any(ai in allowed and set(qualifiers) <= set(allowed) for allowed in KEYS[key])
 
@@ -395,10 +391,8 @@ def _is_subsequence(some: list[str], allowed: tuple[str, ...]) -> bool:
 
 
 def check_value(ai: str, value: str, *, digits: bool = True) -> None:
-    """Check characters, length and content of a value. Raises IdentifierError.
-
-    Without `digits`, the content is not checked, except for digits where the company prefix must be.
-    """
+    """Check characters, length and content of a value. Raises IdentifierError. Without `digits`, the content is not
+    checked, except for digits where the company prefix must be."""
     rule, rest = RULES[ai], value
     for component in rule.components:
         if not rest and component.optional:

@@ -169,20 +169,16 @@ class SubjectKind(enum.IntEnum):
 
 
 def identifier_hash(salt: bytes, identifier: str) -> bytes:
-    """Return SHA-256(salt || UTF-8 of `identifier` in canonical form).
-
-    Raises RecordError for a salt that does not have 32 bytes, IdentifierError for an identifier without canonical form.
-    """
+    """Return SHA-256(salt || UTF-8 of `identifier` in canonical form). Raises RecordError for a salt that does not have
+    32 bytes, IdentifierError for an identifier without canonical form."""
     if not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
         raise RecordError(f"a salt must have {SALT_BYTES} bytes")
     return hashlib.sha256(salt + canonical_identifier(identifier).encode()).digest()
 
 
 def subject(kind: SubjectKind, creator_participant: int, identifier_hash: bytes) -> bytes:
-    """Return keccak256(abi.encode(uint8 kind, uint32 creator participant, bytes32 identifier hash)), 32 bytes.
-
-    Raises RecordError for a value that its ABI type cannot represent.
-    """
+    """Return keccak256(abi.encode(uint8 kind, uint32 creator participant, bytes32 identifier hash)), 32 bytes. Raises
+    RecordError for a value that its ABI type cannot represent."""
     if kind not in SubjectKind.__members__.values():
         raise RecordError(f"{kind!r} is not a kind of subject")
     if isinstance(creator_participant, bool) or not isinstance(creator_participant, int):

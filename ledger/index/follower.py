@@ -28,9 +28,7 @@ from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
 
 def may_contain(bloom: bytes, value: bytes) -> bool:
     """Whether the block may have a log with `value`, an address or a topic. False is certain, True proves nothing.
-
-    `bloom` is 256 bytes, a number of 2048 bits, most significant first.
-    """
+    `bloom` is 256 bytes, a number of 2048 bits, most significant first."""
     digest = keccak256(value)
     bits = (int.from_bytes(digest[start : start + 2], "big") % 2048 for start in (0, 2, 4))
     return all(bloom[255 - bit // 8] >> bit % 8 & 1 for bit in bits)
@@ -216,15 +214,13 @@ class Follower:
                 verify_identity(identity, stored)
             cursor = rows.get(CursorRow, ONLY)
             if cursor is None:
-                cursor = _start(identity, chain.first_block)
+                cursor = CursorRow(ONLY, chain.first_block - 1, bytes(32), 0, 0, 0, start_digest(identity))
                 rows.insert([cursor])
         return cursor
 
     def _take_back(self, cursor: CursorRow, head: int, done: _Done) -> CursorRow:
-        """Undo blocks until the cursor is at one that the chain still has; returns that cursor.
-
-        Nothing is undone while the node is behind the index.
-        """
+        """Undo blocks until the cursor is at one that the chain still has; returns that cursor. Nothing is undone while
+        the node is behind the index."""
         # One block per transaction: a crash in between leaves an index that ends at a whole, if orphaned, block.
         while self._chain.first_block <= cursor.block_number <= head:
             now = self._chain.header(cursor.block_number).hash
@@ -263,10 +259,8 @@ class Follower:
                 Undo(connection).forget(final)
 
     def _fetch(self, cursor: CursorRow, last: int, final: int) -> list[Block]:
-        """The next blocks, as many as are linked by their parents' hashes.
-
-        Runs outside of any transaction, since a slow node must not hold the write lock.
-        """
+        """The next blocks, as many as are linked by their parents' hashes. Runs outside of any transaction, since a
+        slow node must not hold the write lock."""
         batch: list[Block] = []
         records = 0
         try:
@@ -399,11 +393,6 @@ def _verify_next(number: int, before: int, *, are_all: bool) -> None:
             f"block {number} cannot be indexed after block {before}",
             hint="start again; if it halts here again: `millmark rebuild`",
         )
-
-
-def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
-    digest = start_digest(identity)
-    return CursorRow(ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
 def verify_identity(

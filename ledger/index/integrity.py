@@ -65,10 +65,8 @@ class IndexCheck:
 
 
 def check_index(store: Store, chain: Chain) -> IndexCheck | None:
-    """Compare records, heads and digest with each other and with the chain; None if nothing is indexed yet.
-
-    Raises ChainError if the node does not keep the state of the last indexed block.
-    """
+    """Compare records, heads and digest with each other and with the chain; None if nothing is indexed yet. Raises
+    ChainError if the node does not keep the state of the last indexed block."""
     with store.reading() as connection:
         rows = Rows(connection)
         identity, cursor = rows.get(tables.ChainIdentityRow, ONLY), rows.get(tables.CursorRow, ONLY)
@@ -195,9 +193,7 @@ def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Itera
 
 def check_rows(store: Store, chain: Chain, scratch: Store) -> IndexCheck | None:
     """Follow the chain into the empty store `scratch` up to the last indexed block, and compare every row with it.
-
-    Returns None if nothing is indexed yet. Raises as `Follower.follow` does.
-    """
+    Returns None if nothing is indexed yet. Raises as `Follower.follow` does."""
     status = fetch_status(store)
     if status is None or status.block_number < 0:
         return None
@@ -244,10 +240,8 @@ def _shown(row: object) -> str:
 
 
 def _histories(data: bytes) -> Iterator[bytes]:
-    """Decode the second field of an event's data, after the key: `bytes32[] histories`. Raises ValueError.
-
-    Decoded by hand, since a damaged record may not decode as the event that it claims to be.
-    """
+    """Decode the second field of an event's data, after the key: `bytes32[] histories`. Raises ValueError. Decoded by
+    hand, since a damaged record may not decode as the event that it claims to be."""
     start = int.from_bytes(data[_WORD : 2 * _WORD], "big")
     count = int.from_bytes(data[start : start + _WORD], "big")
     first = start + _WORD

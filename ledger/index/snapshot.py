@@ -34,6 +34,7 @@ from millmark.ledger.store import Connection, Rows, Store
 from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, ChainIdentityRow, CursorRow, RecordRow
 
+S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 _FORMAT, _VERSION = "millmark-index", 1
 _MAX_LINE_BYTES = 1 << 26
@@ -106,18 +107,17 @@ class Snapshot:
                 ended(_parse(self.path, line, End))
                 return
             found = _parse(self.path, line, _Block)
+            header = Header(found.number, found.hash, found.parent_hash, found.timestamp, b"", b"")
             try:
-                yield _block(found)
+                yield Block(header, tuple(_recorded(one, header) for one in found.records))
             except (ValueError, InputError) as error:
                 raise _wrong(self.path, f"block {found.number} has a malformed record: {error}") from None
         raise _wrong(self.path, "its end is missing")
 
 
 def export_index(store: Store, path: Path) -> End:
-    """Write the records of all final blocks to a new file. The index may be followed meanwhile.
-
-    Raises NotFoundError if nothing is indexed yet, InputError if the file exists or cannot be written.
-    """
+    """Write the records of all final blocks to a new file. The index may be followed meanwhile. Raises NotFoundError if
+    nothing is indexed yet, InputError if the file exists or cannot be written."""
     try:
         # One read transaction for all of it: what a follower commits meanwhile is not in the file.
         with store.reading() as connection, gzip.open(path, "xb", _LEVEL) as file:
@@ -149,20 +149,13 @@ def _export(connection: Connection, file: gzip.GzipFile) -> End:
         logged = []
         while record is not None and record.block_number == block.number:
             digest = extend_digest(digest, Contract(record.contract), record)
-            logged.append(_logged(record))
+            logged.append(_fill(_Logged, record))
             record = next(records, None)
         _write(file, _Block(block.number, block.hash, block.parent_hash, block.timestamp, logged))
     # What the follower added up record by record: a damaged row must not be handed to others.
     if digest != cursor.digest:
         raise InputError("the index is damaged: its records are not those of its digest", hint="see `millmark status`")
-    end = End(
-        cursor.block_number,
-        cursor.block_hash,
-        cursor.block_time,
-        cursor.registry_sequence,
-        cursor.ledger_sequence,
-        digest,
-    )
+    end = _fill(End, cursor)
     _write(file, end)
     return end
 
@@ -206,22 +199,9 @@ def _write(file: gzip.GzipFile, line: msgspec.Struct) -> None:
     file.write(msgspec.json.encode(line) + b"\n")
 
 
-def _logged(row: RecordRow) -> _Logged:
-    return _Logged(
-        row.contract,
-        row.sequence,
-        row.topic,
-        row.participant,
-        row.subject,
-        row.transaction_hash,
-        row.log_index,
-        row.data,
-    )
-
-
-def _block(found: _Block) -> Block:
-    header = Header(found.number, found.hash, found.parent_hash, found.timestamp, b"", b"")
-    return Block(header, tuple(_recorded(one, header) for one in found.records))
+def _fill(kind: type[S], row: object) -> S:
+    """A part of a line, whose members are a row's of the same names."""
+    return kind(*(getattr(row, name) for name in kind.__struct_fields__))
 
 
 def _recorded(logged: _Logged, header: Header) -> Recorded[Event]:
@@ -302,7 +282,10 @@ class _Read:
         self.sequences[record.contract] += 1
         if record.sequence != self.sequences[record.contract]:
             raise _out_of_order(record)
-        _extend(self.heads, record, chain)
+        inner = inner_of_record(record)
+        for subject in record.histories:
+            head = self.heads.get(subject) or start_of(chain.chain_id, chain.ledger, chain.ledger_id, subject)
+            self.heads[subject] = link(head, record.topic, inner)
 
 
 def import_index(
@@ -379,13 +362,6 @@ def _compare_block(chain: Chain, block: Block) -> None:
         raise _forged(f"block {number} has other records on the chain")
 
 
-def _extend(heads: dict[bytes, bytes], record: Recorded[Event], chain: Chain) -> None:
-    inner = inner_of_record(record)
-    for subject in record.histories:
-        head = heads.get(subject) or start_of(chain.chain_id, chain.ledger, chain.ledger_id, subject)
-        heads[subject] = link(head, record.topic, inner)
-
-
 def _verify_end(chain: Chain, found: _Read, end: End, digest: bytes | None, last: int) -> None:
     stated = (end.digest, end.registry_sequence, end.ledger_sequence)
     if (found.digest, *(found.sequences[contract] for contract in (Contract.REGISTRY, Contract.LEDGER))) != stated:
@@ -421,9 +397,7 @@ def _compare_state(chain: Chain, found: _Read, end: End, *, is_trusted: bool) ->
 
 def _read_on(chain: Chain, found: _Read, end: End) -> tuple[_Read, int]:
     """What was found, with the records of the blocks after the file's end up to the last final one, and that block.
-
-    Raises InputError if a record does not follow the file's.
-    """
+    Raises InputError if a record does not follow the file's."""
     counted = _Read(b"", dict(found.sequences), dict(found.heads))
     last, parent = chain.final_number(), end.block_hash
     addresses = (chain.registry, chain.ledger)

@@ -69,10 +69,8 @@ class State:
         self._kept[(type(row), key_of(row))] = row
 
     def flush(self) -> list[Change]:
-        """Write new and changed rows, and empty the cache. Returns each written row's state before.
-
-        Raises IndexHaltedError if a new row's key is taken.
-        """
+        """Write new and changed rows, and empty the cache. Returns each written row's state before. Raises
+        IndexHaltedError if a new row's key is taken."""
         new: dict[type, list[object]] = {}
         changed: dict[type, list[object]] = {}
         changes: list[Change] = []
@@ -103,8 +101,7 @@ Projection: TypeAlias = Callable[[Recorded[Any], State], None]
 
 def on(kind: type[E], project: Callable[[Recorded[E], State], None]) -> tuple[type[Event], Projection]:
     """Build an entry of a table of projections. The signature makes mypy check that the function takes events of this
-    kind.
-    """
+    kind."""
     return kind, project
 
 

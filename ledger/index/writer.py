@@ -27,10 +27,8 @@ def start_digest(identity: ChainIdentityRow) -> bytes:
 
 
 def extend_digest(digest: bytes, contract: Contract, record: Recorded[Event] | RecordRow) -> bytes:
-    """The digest after one more record. It commits to the record's content and its position on the chain.
-
-    Two indexes with the same digest have indexed the same records in the same order.
-    """
+    """The digest after one more record. It commits to the record's content and its position on the chain. Two indexes
+    with the same digest have indexed the same records in the same order."""
     # Every part but the tag of the contract has 32 or 20 bytes, so no two records result in the same input.
     return sha256(
         digest

@@ -260,19 +260,14 @@ def _verify_origin(file: PlanFile, plan: Plan, call: bytes) -> None:
 
 def verify_tie(stated: bytes, first: bytes) -> None:
     """Rule ties: `first` is the hash of the first block at or after the time when the call closed, by the ledger.
-
-    Raises PlanRefusedError.
-    """
+    Raises PlanRefusedError."""
     if stated != first:
         feasible.refuse(feasible.PlanRule.TIES, feasible.PlanBreach.OTHER_TIE.write(block=to_hex(first)))
 
 
 def verify_revisions(call: Call, in_force: Mapping[bytes, bytes], orders: Collection[bytes] | None = None) -> None:
     """Rule revision: `in_force` has the claims root of the terms in force by order, as the ledger has them; of all
-    orders of the call, or of these.
-
-    Raises PlanRefusedError.
-    """
+    orders of the call, or of these. Raises PlanRefusedError."""
     for job in call.jobs:
         if orders is not None and job.order not in orders:
             continue
@@ -325,10 +320,8 @@ def _unsold(part: PlanPart, machines: set[int]) -> int:
 
 
 def gap_per_mille(total: int, bound: int, *, spent: int) -> int:
-    """Return (total - bound) / (total - spent) in per mille, rounded up: a claim must not look better than it is.
-
-    What was spent is in total and bound alike. Measured by it, any gap would look small after a costly rework.
-    """
+    """Return (total - bound) / (total - spent) in per mille, rounded up: a claim must not look better than it is. What
+    was spent is in total and bound alike. Measured by it, any gap would look small after a costly rework."""
     cost = total - spent
     return -(-(total - bound) * 1000 // cost) if cost else 0
 

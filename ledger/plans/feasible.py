@@ -267,7 +267,7 @@ def rows_by_machine(rows: Sequence[Row]) -> dict[int, list[Row]]:
     for row in rows:
         result[row.machine].append(row)
     for group in result.values():
-        group.sort(key=_start_of)
+        group.sort(key=lambda row: (row.start, row.end))
     return result
 
 
@@ -361,10 +361,6 @@ def _verify_reworked(plan: Plan, before: Plan) -> None:
 
 def _key_of(offer: Offer) -> Key:
     return offer.order, offer.operation
-
-
-def _start_of(row: Row) -> tuple[int, int]:
-    return row.start, row.end
 
 
 def fixed_rows(plan: Plan) -> dict[Key, Row]:

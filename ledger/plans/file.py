@@ -73,10 +73,8 @@ class PlanFile:
 
 
 def parse_plan_file(data: bytes) -> PlanFile:
-    """Parse a plan file; its JSON need not be canonical, but what it names by hash is hashed in canonical form.
-
-    Raises PlanError.
-    """
+    """Parse a plan file; its JSON need not be canonical, but what it names by hash is hashed in canonical form. Raises
+    PlanError."""
     try:
         value = parse_json(data, max_bytes=MAX_PLAN_FILE_BYTES, max_depth=_MAX_DEPTH)
     except CanonicalError as error:

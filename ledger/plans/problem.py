@@ -126,7 +126,7 @@ def build_problem(
 
 
 def _build_route(job: Job, by_key: Mapping[Key, list[Choice]], weight: int, destination: int | None) -> Route:
-    choices = [tuple(sorted(by_key[job.order, item.operation], key=_offer_of)) for item in job.operations]
+    choices = [tuple(sorted(by_key[job.order, item.operation], key=lambda one: one.offer)) for item in job.operations]
     least_cost, least_slots = _least(choices)
     return Route(
         order=job.order,
@@ -200,10 +200,6 @@ def _clip(windows: tuple[tuple[int, int, int], ...], low: int, high: int) -> tup
     return tuple(
         (max(first, low), min(last, high), price) for first, last, price in windows if first <= high and last >= low
     )
-
-
-def _offer_of(choice: Choice) -> bytes:
-    return choice.offer
 
 
 # The lower bound that follows from slot prices.
@@ -310,10 +306,8 @@ def derive_bound(problem: Problem, prices: SlotPrices, known: Sequence[int | Non
 
 
 def tabulate(problem: Problem, route: Route, prices: Occupation, limit: int | None = None) -> PathTable:
-    """Find the cheapest paths of one order by dynamic programming, forwards.
-
-    With `limit`, paths that cost more may be missing; the value is right when it is at most `limit`.
-    """
+    """Find the cheapest paths of one order by dynamic programming, forwards. With `limit`, paths that cost more may be
+    missing; the value is right when it is at most `limit`."""
     earliest = route.release
     ready: Mapping[int, list[int]] | None = None
     stages: list[Stage] = []

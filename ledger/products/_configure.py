@@ -53,14 +53,11 @@ def narrow(product: _model.Product, chosen: Mapping[str, _model.Value]) -> Domai
     Raises SpecificationError naming the constraint that cannot hold any more. Only what follows from one constraint at
     a time is found: with options left open, no error does not mean that a specification exists.
     """
-    known = product.by_key
-    return narrow_from(
-        product,
-        {
-            key: _model.domain_of(option, chosen[key]) if key in chosen else _model.full_domain(option)
-            for key, option in known.items()
-        },
-    )
+    domains = {
+        key: _model.domain_of(option, chosen[key]) if key in chosen else _model.full_domain(option)
+        for key, option in product.by_key.items()
+    }
+    return narrow_from(product, domains)
 
 
 def narrow_from(product: _model.Product, domains: Domains) -> Domains:
@@ -198,10 +195,8 @@ def verify_specification(product: _model.Product, options: Mapping[str, object])
 
 
 def find_possible(product: _model.Product, chosen: Mapping[str, object]) -> Domains:
-    """The values that each option can still have beside the chosen ones; of a text, the lengths.
-
-    Raises SpecificationError if the chosen ones exclude each other.
-    """
+    """The values that each option can still have beside the chosen ones; of a text, the lengths. Raises
+    SpecificationError if the chosen ones exclude each other."""
     return narrow(product, _checked(product, chosen))
 
 
@@ -300,10 +295,8 @@ Order: TypeAlias = Callable[[_model.Option, Sequence[_model.Value]], Sequence[_m
 def complete(
     product: _model.Product, chosen: Mapping[str, _model.Value], order: Order = lambda _, values: values
 ) -> Configuration | None:
-    """Return an acceptable specification with the chosen values; None if there is none.
-
-    Raises SpecificationError if that is not known after 5,000 choices.
-    """
+    """Return an acceptable specification with the chosen values; None if there is none. Raises SpecificationError if
+    that is not known after 5,000 choices."""
     left = [_MAX_TRIED]
     return next(_completions(product, dict(chosen), order, left), None)
 
@@ -393,10 +386,8 @@ def _text(option: _model.TextOption, length: int) -> str:
 
 
 def find_unreachable(product: _model.Product) -> list[tuple[str, str]]:
-    """Return (key, value) of choices that no acceptable specification has: mistakes of the product's author.
-
-    Raises SpecificationError as `complete` does.
-    """
+    """Return (key, value) of choices that no acceptable specification has: mistakes of the product's author. Raises
+    SpecificationError as `complete` does."""
     return [
         (option.key, value)
         for option in product.options
@@ -448,10 +439,8 @@ FindProduct: TypeAlias = Callable[[bytes], _model.Product | None]
 
 
 def build_order_document(made: Configuration) -> dict[str, Json]:
-    """Return the claims document of an order: specification, operations, passport, and the product as one text.
-
-    The operations are by number, counting from 0, as an assignment's hand-over takes one of them out.
-    """
+    """Return the claims document of an order: specification, operations, passport, and the product as one text. The
+    operations are by number, counting from 0, as an assignment's hand-over takes one of them out."""
     return {
         "specification": made.specification,
         "operations": _operations(made.operations),

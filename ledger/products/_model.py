@@ -323,7 +323,9 @@ def check_value(option: Option, value: object) -> Value:
     key = option.key
     if isinstance(option, ChoiceOption):
         if not isinstance(value, str) or value not in option.values:
-            raise SpecificationError(f"{key} {_shown(value)} is not a choice", hint=f"choose {_listed(option)}")
+            raise SpecificationError(
+                f"{key} {_shown(value)} is not a choice", hint=f"choose {', '.join(option.values)}"
+            )
         return value
     if isinstance(option, IntegerOption):
         if isinstance(value, bool) or not isinstance(value, int) or not option.least <= value <= option.most:
@@ -373,7 +375,3 @@ def money(amount: int, currency: str) -> str:
 
 def _shown(value: object) -> str:
     return repr(value) if isinstance(value, int | float | bool) or value is None else ascii(str(value)[:40])
-
-
-def _listed(option: ChoiceOption) -> str:
-    return ", ".join(option.values)

@@ -122,10 +122,8 @@ class Selection:
 
 
 def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, withhold: bool) -> Selection:
-    """Select all records, up to a block, of the lots `parts` and of what they were made from.
-
-    With `withhold`, records that took shared material for other lots are withheld.
-    """
+    """Select all records, up to a block, of the lots `parts` and of what they were made from. With `withhold`, records
+    that took shared material for other lots are withheld."""
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
     while layer:  # ends: each history is read once
@@ -133,9 +131,7 @@ def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, w
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     if withhold:
         found.withheld = frozenset(number for number in found.records if _may_be_withheld(found, number))
-    for row in found.shown():  # after withholding: a bundle must not prove what only withheld records refer to
-        _note_names(found, row)
-    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
+    _note_names(rows, found)  # after withholding: a bundle must not prove what only withheld records refer to
     return found
 
 
@@ -157,9 +153,7 @@ def select_few(rows: Rows, parts: Collection[bytes], block_number: int, most: in
         both = sorted({*found.histories[name], *found.left_out.get(name, ())})
         found.histories[name] = [number for number in both if number in found.records]
         found.left_out[name] = [number for number in both if number not in found.records]
-    for row in found.shown():
-        _note_names(found, row)
-    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
+    _note_names(rows, found)
     return found
 
 
@@ -214,15 +208,17 @@ def _may_be_withheld(found: Selection, number: int) -> bool:
     return found.parts.isdisjoint(event.inputs) and found.histories.keys().isdisjoint(made)
 
 
-def _note_names(found: Selection, row: RecordRow) -> None:
-    event = found.events[row.sequence]
-    found.participants.update(event.numbers(Names.PARTICIPANT))
-    if row.participant:  # the registry's owner, 0, is not a participant: nothing about it is in the state to prove
-        found.participants.add(row.participant)
-        found.keys.add(row.key)
-    found.machines.update(event.numbers(Names.MACHINE))
-    found.models.update(event.numbers(Names.MODEL))
-    found.streams.update(event.subjects(Names.STREAM))
+def _note_names(rows: Rows, found: Selection) -> None:
+    for row in found.shown():
+        event = found.events[row.sequence]
+        found.participants.update(event.numbers(Names.PARTICIPANT))
+        if row.participant:  # the registry's owner, 0, is not a participant: nothing about it is in the state to prove
+            found.participants.add(row.participant)
+            found.keys.add(row.key)
+        found.machines.update(event.numbers(Names.MACHINE))
+        found.models.update(event.numbers(Names.MODEL))
+        found.streams.update(event.subjects(Names.STREAM))
+    found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
 
 
 # Selects what a bundle discloses from the private book, as its sender chose: names, fields, evidence, inferences.
@@ -268,9 +264,7 @@ class Disclosing:
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
     """Parse a choice: `names`, `claims`, `evidence`, `inferences`, or JSON pointers (RFC 6901) to fields of documents.
-
-    Raises InputError for any other word.
-    """
+    Raises InputError for any other word."""
     fields: list[tuple[str, ...]] = []
     for word in words:
         if word == _CLAIMS:
@@ -506,8 +500,8 @@ def build_bundle(
 
     It proves their state at the checkpoint or, if the index has not reached that yet, at an ancestor; without a
     checkpoint, at the last final block that is indexed. If the chain's blocks have seals, the bundle has those of the
-    last header. For a `viewer`, the number of a participant, it is restricted
-    to lots and names that are visible to that participant.
+    last header. For a `viewer`, the number of a participant, it is restricted to lots and names that are visible to
+    that participant.
 
     The result has been verified as a receiver would, with this company's node as the root of trust. Raises
     NotFoundError, InputError, ChainError, WrongCheckpointError if this company's node does not have the checkpoint,
@@ -637,10 +631,8 @@ def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:
 
 
 def _verify(chain: Chain, bundle: Bundle, data: bytes) -> None:
-    """Verify like a receiver who has a node, at the time of the proof block. Raises VerificationError.
-
-    Any status of certificates is accepted: a bundle about a failed lot is correct, too.
-    """
+    """Verify like a receiver who has a node, at the time of the proof block. Raises VerificationError. Any status of
+    certificates is accepted: a bundle about a failed lot is correct, too."""
     from millmark.ledger.verify import verify_bundle  # noqa: PLC0415  # for bundles alone
 
     proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])
@@ -701,9 +693,5 @@ def _is_large(store: Store, parts: Sequence[bytes], block_number: int) -> bool:
     return (
         len(selection.records) > _MAX_RECORDS
         or len(selection.histories) > _MAX_HISTORIES
-        or _data_bytes(selection) > _MAX_DATA_BYTES
+        or sum(len(row.data) for row in selection.shown()) > _MAX_DATA_BYTES
     )
-
-
-def _data_bytes(selection: Selection) -> int:
-    return sum(len(row.data) for row in selection.shown())

@@ -228,7 +228,7 @@ def build_case(reader: Reader, notice: tables.NoteRow) -> Case | None:
     named = [row.subject for row in reader.rows.among(tables.LotRow, "subject", subjects)]
     roots, made, truncated = reach(reader, subjects, LIMITS)
     reached = [*((lot, 0) for lot in roots), *made]
-    visible = _visible(reader, [lot for lot, _ in reached])
+    visible = reader.visible(SubjectKind.LOT, [lot for lot, _ in reached])
     own = reader.visibility is not None and reader.visibility.participant == notice.participant
     if not visible and not own and reader.visibility is not None:
         return None
@@ -274,26 +274,14 @@ class _Noted:
     about: frozenset[bytes]
 
 
-def _visible(reader: Reader, lots: Collection[bytes]) -> Collection[bytes]:
-    return set(lots) if reader.visibility is None else reader.visibility.among(SubjectKind.LOT, lots)
-
-
 def _replies(reader: Reader, notice: tables.NoteRow, reached: Collection[bytes]) -> list[_Noted]:
     """The answers that came after the notice, oldest first. Found in the histories of what it reaches: among all notes
     of the network, others' would hide them."""
-    about: dict[int, set[bytes]] = {}
-    for link in reader.rows.among(tables.RecordHistoryRow, "subject", reached):
-        if link.sequence > notice.sequence:
-            about.setdefault(link.sequence, set()).add(link.subject)
-    found = [
-        _Noted(
-            kind,
-            Reply(row.sequence, reader.party(row.participant), moment(row.recorded_at)),
-            frozenset(about[row.sequence]),
-        )
-        for kind in (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
-        for row in reader.rows.among(tables.NoteRow, "sequence", about, note_kind=int(kind))
-    ]
+    noted = _notes_on(reader, reached, notice.sequence, NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
+    found = []
+    for row, about in noted:
+        reply = Reply(row.sequence, reader.party(row.participant), moment(row.recorded_at))
+        found.append(_Noted(NoteKind(row.note_kind), reply, frozenset(about)))
     return sorted(found, key=lambda one: one.reply.sequence)
 
 
@@ -492,15 +480,18 @@ def _held(reader: Reader, lots: Collection[bytes], holder: int) -> list[set[byte
 
 
 def _notes_on(
-    reader: Reader, subjects: Collection[bytes], after: int, kind: NoteKind
+    reader: Reader, subjects: Collection[bytes], after: int, *kinds: NoteKind
 ) -> list[tuple[tables.NoteRow, set[bytes]]]:
-    """The notes of a kind in the histories of these subjects after a record, each with those that it is about."""
+    """The notes of some kinds in the histories of these subjects after a record, each with those that it is about."""
     about: dict[int, set[bytes]] = defaultdict(set)
     for link in reader.rows.among(tables.RecordHistoryRow, "subject", subjects):
         if link.sequence > after:
             about[link.sequence].add(link.subject)
-    rows = reader.rows.among(tables.NoteRow, "sequence", list(about), note_kind=int(kind))
-    return [(row, about[row.sequence]) for row in rows]
+    return [
+        (row, about[row.sequence])
+        for kind in kinds
+        for row in reader.rows.among(tables.NoteRow, "sequence", list(about), note_kind=int(kind))
+    ]
 
 
 # What speaks against a lot, and against what is packed in it: that somebody called it back, that it is in quarantine,
@@ -629,12 +620,8 @@ def _find_notices(reader: Reader, lots: Sequence[bytes]) -> tuple[dict[bytes, tu
 
 def _find_notes(reader: Reader, lots: Collection[bytes]) -> dict[int, set[bytes]]:
     """The recall notices about these lots, what they are packed in, and their orders; with the subjects found so."""
-    links = reader.rows.among(tables.RecordHistoryRow, "subject", _names(reader, lots))
-    subjects: dict[int, set[bytes]] = defaultdict(set)
-    for link in links:
-        subjects[link.sequence].add(link.subject)
-    rows = reader.rows.among(tables.NoteRow, "sequence", subjects, note_kind=int(NoteKind.RECALL_NOTICE))
-    return {row.sequence: subjects[row.sequence] for row in rows}
+    found = _notes_on(reader, _names(reader, lots), 0, NoteKind.RECALL_NOTICE)
+    return {row.sequence: about for row, about in found}
 
 
 def _find_standing(reader: Reader, about: Iterable[int]) -> tuple[Notice, ...]:

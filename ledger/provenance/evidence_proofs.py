@@ -25,10 +25,8 @@ MAX_LEAVES = 1_000_000
 
 
 def certificate_evidence(store: Store, sequence: int, viewer: int | None) -> InclusionProof:
-    """Prove the entry that a certificate refers to, under the anchor that was the latest when it was issued.
-
-    Raises NotFoundError if the certificate does not exist for the viewer, or the stream's evidence is not stored here.
-    """
+    """Prove the entry that a certificate refers to, under the anchor that was the latest when it was issued. Raises
+    NotFoundError if the certificate does not exist for the viewer, or the stream's evidence is not stored here."""
     with open_reader(store, viewer) as reader:
         row = find_certificate_row(reader, sequence)
         anchor = _anchor_of_size(reader, row.stream, row.anchor_size)
@@ -73,11 +71,8 @@ def anchors(store: Store, subject: bytes, viewer: int | None, after: int | None,
 
 
 def prove_inclusion(store: Store, subject: bytes, index: int, anchor: int, viewer: int | None) -> InclusionProof:
-    """Prove entry `index` of a stream under the anchor of record `anchor`.
-
-    Raises NotFoundError as `stream` does, and if the record did not anchor this stream; InputError if the entry came
-    after that anchor.
-    """
+    """Prove entry `index` of a stream under the anchor of record `anchor`. Raises NotFoundError as `stream` does, and
+    if the record did not anchor this stream; InputError if the entry came after that anchor."""
     with open_reader(store, viewer) as reader:
         _need_stream(reader, subject)
         return _inclusion(reader, subject, index, _anchor(reader, subject, anchor))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from millmark.ledger import footprint as emissions
 from millmark.ledger.bundle import Bundle, EvidenceEntryShown
@@ -17,6 +17,7 @@ from millmark.ledger.errors import ClaimsError, FootprintError, NotFoundError, R
 from millmark.ledger.events import HISTORY_EVENTS, Event, decode
 from millmark.ledger.events.orders import AssignmentFinished, AssignmentStarted
 from millmark.ledger.evidence import EvidenceEntry, build_leaf_data
+from millmark.ledger.ids import SubjectKind
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.provenance.answers import Printable
 from millmark.ledger.provenance.listings import find_assignment
@@ -107,9 +108,7 @@ class AssignmentEnergy(Printable):
 def lot_footprint(store: Store, subject: bytes, viewer: int | None) -> LotFootprint:
     """The footprint of a lot. Raises NotFoundError if the lot, or a footprint of it, does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        if reader.rows.get(LotRow, subject) is None or (
-            reader.visibility is not None and not reader.visibility.lots([subject])
-        ):
+        if reader.rows.get(LotRow, subject) is None or not reader.visible(SubjectKind.LOT, [subject]):
             raise build_unknown(reader, subject)
         return build_lot_footprint(reader, subject)
 
@@ -147,7 +146,7 @@ def _answer(
         unit=row.unit.rstrip(b"\0").decode(errors="replace"),
         taken=taken,
         scrapped=row.quantity_created - taken - row.quantity,
-        **_amounts(footprint.totals),
+        **asdict(footprint.totals),
         recycled_permille=_recycled(every),
         first_time=min(one.time_s for one in every),
         time=footprint.time_s,
@@ -159,16 +158,7 @@ def _answer(
 
 def _contribution(reader: Reader, one: emissions.Contribution) -> ContributionOf:
     named = reader.identifier(one.lot)
-    return ContributionOf(one.source, one.lot, named, one.assignment or None, one.what or None, **_amounts(one.amounts))
-
-
-def _amounts(amounts: emissions.Amounts) -> dict[str, int]:
-    return {
-        "wh": amounts.wh,
-        "location_mg": amounts.location_mg,
-        "market_mg": amounts.market_mg,
-        "metered_mg": amounts.metered_mg,
-    }
+    return ContributionOf(one.source, one.lot, named, one.assignment or None, one.what or None, **asdict(one.amounts))
 
 
 def _factors(footprints: Iterable[emissions.Footprint]) -> Iterator[FactorOf]:

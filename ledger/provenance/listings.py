@@ -7,7 +7,7 @@ list ends only when `after` is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -86,14 +86,9 @@ def assignments(
     newest_first: bool = False,
 ) -> Page[answers.Assignment]:
     """Assignments of orders that are visible to the viewer, by sequence. Filters: order, machine, owner, state."""
+    seen = SubjectKind.ORDER, "order"
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[tables.AssignmentRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.ORDER, {row.order for row in rows})
-
-        rows, last = _page(
-            reader, tables.AssignmentRow, "sequence", after, limit, filters, "order", visible, newest_first
-        )
+        rows, last = _page(reader, tables.AssignmentRow, "sequence", after, limit, filters, seen, newest_first)
         return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
@@ -106,7 +101,7 @@ def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assig
 def find_assignment(reader: Reader, sequence: int) -> tables.AssignmentRow:
     """The row of an assignment. Raises as `assignment` does."""
     row = reader.rows.get(tables.AssignmentRow, sequence)
-    if row is None or not _among(reader, SubjectKind.ORDER, [row.order]):
+    if row is None or not reader.visible(SubjectKind.ORDER, [row.order]):
         raise _no_number(reader, "proposed no assignment", sequence)
     return row
 
@@ -141,10 +136,8 @@ def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
 def custody(
     store: Store, subject: bytes, viewer: int | None, after: int | None, limit: int
 ) -> Page[answers.CustodyChange]:
-    """A lot's custody timeline, with that of lots in which it was packed at the time. Raises as `lot` does.
-
-    A page may have more than `limit` entries, since all entries of one record are on the same page.
-    """
+    """A lot's custody timeline, with that of lots in which it was packed at the time. Raises as `lot` does. A page may
+    have more than `limit` entries, since all entries of one record are on the same page."""
     with open_reader(store, viewer) as reader:
         _need(reader, SubjectKind.LOT, tables.LotRow, subject)
         found = [one for one in build_custody(reader, subject, Limits()) if after is None or one.sequence > after]
@@ -163,14 +156,9 @@ def certificates(
     newest_first: bool = False,
 ) -> Page[answers.Certificate]:
     """Certificates on lots that are visible to the viewer, by sequence. Filters: lot, issuer, model."""
+    seen = SubjectKind.LOT, "lot"
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[tables.CertificateRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.LOT, {row.lot for row in rows})
-
-        rows, last = _page(
-            reader, tables.CertificateRow, "sequence", after, limit, filters, "lot", visible, newest_first
-        )
+        rows, last = _page(reader, tables.CertificateRow, "sequence", after, limit, filters, seen, newest_first)
         found = _ordered(reader.certificates(rows), newest_first)
         return Page(found, last, _first(row.sequence for row in rows))
 
@@ -178,14 +166,14 @@ def certificates(
 def visible_lots(store: Store, subjects: Collection[bytes], viewer: int | None) -> Collection[bytes]:
     """Those of the lots that exist for the viewer."""
     with open_reader(store, viewer) as reader:
-        return _among(reader, SubjectKind.LOT, subjects)
+        return reader.visible(SubjectKind.LOT, subjects)
 
 
 def certified_lots(store: Store, certificate: int, viewer: int | None) -> tuple[answers.Lot, ...]:
     """The lots that a certificate is about, by number, as far as they exist for the viewer."""
     with open_reader(store, viewer) as reader:
         about = [one.lot for one in reader.rows.find(tables.CertifiedLotRow, certificate=certificate)]
-        rows = reader.rows.among(tables.LotRow, "subject", _among(reader, SubjectKind.LOT, about))
+        rows = reader.rows.among(tables.LotRow, "subject", reader.visible(SubjectKind.LOT, about))
         reader.load(row.subject for row in rows)
         return tuple(build_lot(reader, row) for row in sorted(rows, key=lambda row: row.number))
 
@@ -212,7 +200,7 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
     """A machine by number. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         row = reader.rows.get(tables.MachineRow, number)
-        if row is None or not _among(reader, SubjectKind.MACHINE, [row.subject]):
+        if row is None or not reader.visible(SubjectKind.MACHINE, [row.subject]):
             raise _no_number(reader, "registered no machine", number)
         return _machines(reader, [row])[0]
 
@@ -233,7 +221,7 @@ def streams(
     owned = filters if viewer is None else {**filters, "owner": viewer}
     with open_reader(store) as reader:
         if identifier is None:
-            rows, last = _page(reader, tables.StreamRow, "sequence", after, limit, owned, "subject", None, newest_first)
+            rows, last = _page(reader, tables.StreamRow, "sequence", after, limit, owned, None, newest_first)
         else:
             rows, last = _named(reader, SubjectKind.STREAM, tables.StreamRow, identifier, owned), None
         return Page(_streams(reader, rows), last, _first(row.sequence for row in rows))
@@ -244,9 +232,7 @@ def anchors(
 ) -> Page[tables.AnchorRow]:
     """The anchors of a stream, by size. Whether the stream exists for a viewer, `streams` tells."""
     with open_reader(store) as reader:
-        rows, last = _page(
-            reader, tables.AnchorRow, "size", after, limit, {"stream": stream}, "stream", None, newest_first
-        )
+        rows, last = _page(reader, tables.AnchorRow, "size", after, limit, {"stream": stream}, None, newest_first)
         return Page(tuple(rows), last, _first(row.size for row in rows))
 
 
@@ -267,7 +253,7 @@ def models(
 ) -> Page[answers.Model]:
     """Models by number, which every participant may see. Filters: state, inspector."""
     with open_reader(store) as reader:
-        rows, last = _page(reader, tables.ModelRow, "number", after, limit, filters, "subject", None, newest_first)
+        rows, last = _page(reader, tables.ModelRow, "number", after, limit, filters, None, newest_first)
         return Page(tuple(reader.model(row.number) for row in rows), last, _first(row.number for row in rows))
 
 
@@ -300,13 +286,9 @@ def _subjects(
     newest_first: bool,
 ) -> tuple[list[S], int | None]:
     """As `_page`, of what there is for the viewer; with an identifier, those so called."""
-
-    def there(rows: Sequence[S]) -> Collection[bytes]:
-        return _among(reader, kind, [one.subject for one in rows])
-
     if identifier is not None:
         return _named(reader, kind, row, identifier, filters), None
-    return _page(reader, row, column, after, limit, filters, "subject", there, newest_first)
+    return _page(reader, row, column, after, limit, filters, (kind, "subject"), newest_first)
 
 
 def _page(
@@ -316,21 +298,19 @@ def _page(
     after: int | None,
     limit: int,
     filters: _Filters,
-    visible_by: str,
-    visible: Callable[[Sequence[R]], Collection[bytes]] | None,
+    visible: tuple[SubjectKind, str] | None,
     newest_first: bool,
 ) -> tuple[list[R], int | None]:
-    """The next rows after `after`, and the number after which the list continues.
-
-    A row is in the list if its column `visible_by` is among what `visible` returns for a batch; with None, all are.
-    """
+    """The next rows after `after`, and the number after which the list continues. A row is in the list if what its
+    column of `visible` names exists for the viewer; with None, all are."""
     found: list[R] = []
     equals: dict[str, Cell] = dict(filters)
     for _ in range(0, _MAX_SCANNED, _BATCH_ROWS):
         rows = reader.rows.page(kind, column, after, _BATCH_ROWS, newest_first=newest_first, **equals)
-        seen = None if visible is None else visible(rows)  # once per batch: one row at a time would cost many queries
+        # Once per batch: one row at a time would cost many queries.
+        seen = set() if visible is None else reader.visible(visible[0], {getattr(row, visible[1]) for row in rows})
         for row in rows:
-            if seen is None or getattr(row, visible_by) in seen:
+            if visible is None or getattr(row, visible[1]) in seen:
                 # `after` is still the last row before this one, with which the next page begins.
                 if len(found) == limit:
                     return found, after
@@ -346,18 +326,14 @@ def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, fil
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
     # Something is judged even if nothing has the name: the time taken must not tell that something does.
     judged = named or [one.subject for one in reader.book.stand_ins(canonical_name(identifier), kind)]
-    seen = _among(reader, kind, judged)
+    seen = reader.visible(kind, judged)
     found = reader.rows.among(row, "subject", seen if named else ())
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 
-def _among(reader: Reader, kind: SubjectKind, subjects: Collection[bytes]) -> Collection[bytes]:
-    return subjects if reader.visibility is None else reader.visibility.among(kind, subjects)
-
-
 def _need(reader: Reader, kind: SubjectKind, row: type[R], subject: bytes) -> R:
     found = reader.rows.get(row, subject)
-    if found is None or not _among(reader, kind, [subject]):
+    if found is None or not reader.visible(kind, [subject]):
         raise build_unknown(reader, subject)
     return found
 

@@ -16,11 +16,8 @@ from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedL
 
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
-    """Find a lot's certificate by its sequence, by default the one that decides about it.
-    `name` is the lot's identifier or subject.
-
-    Raises NotFoundError if the lot is unknown or does not have that certificate.
-    """
+    """Find a lot's certificate by its sequence, by default the one that decides about it. `name` is the lot's
+    identifier or subject. Raises NotFoundError if the lot is unknown or does not have that certificate."""
     verify_name(name)
     subject = find_subject(reader, name, SubjectKind.LOT)[1]
     wanted = reader.lot(subject).certificate if certificate is None else certificate
@@ -82,10 +79,8 @@ def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
 def build_shared_measurements(
     reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
 ) -> tuple[answers.SharedMeasurement, ...]:
-    """Entries of streams that these name and others name as well, by stream and index.
-
-    An operation and the only certificate of a lot that it made may name one entry: that is one measurement of one lot.
-    """
+    """Entries of streams that these name and others name as well, by stream and index. An operation and the only
+    certificate of a lot that it made may name one entry: that is one measurement of one lot."""
     named: dict[bytes, set[int]] = defaultdict(set)
     own: list[answers.Assignment | answers.Certificate] = [*assignments, *certificates]
     for one in own:

@@ -8,7 +8,7 @@ difference left is how long a database takes for a key that exists and for one t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -56,10 +56,8 @@ class Passport:
 
 
 def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
-    """The subject of the lot whose code has this identifier, in canonical form, and this salt.
-
-    Raises the same NotFoundError whether the private book does not know the identifier, or the salt is wrong or None.
-    """
+    """The subject of the lot whose code has this identifier, in canonical form, and this salt. Raises the same
+    NotFoundError whether the private book does not know the identifier, or the salt is wrong or None."""
     hashed = identifier_hash(salt or _NO_SALT, identifier)  # without a salt, too: the same work takes the same time
     with store.reading() as connection:
         rows = Rows(connection)
@@ -110,9 +108,8 @@ class _CodeVisibility(Visibility):
         self._lot, self._names = lot, names
 
     def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:  # noqa: ARG002  # as in Visibility
-        """The subjects that may be shown: all of `subjects`, which are in the lot's trace, if names are disclosed;
-        else the lot.
-        """
+        """The subjects that may be shown: all of `subjects`, which are in the lot's trace, if names are disclosed; else
+        the lot."""
         return set(subjects) if self._names else {self._lot} & set(subjects)
 
 
@@ -131,13 +128,9 @@ def _documents(reader: Reader, trace: answers.Trace) -> Iterator[tuple[str, byte
     """Yield (thing, subject, record, claims root) of the lot, its inputs, order, assignments and certificates."""
     if trace.order is not None:
         yield "order", trace.order.subject, trace.order.sequence, trace.order.claims_root
-    for row in _lots(reader, trace):
+    for row in map(reader.lot, (trace.lot.subject, *(lot.subject for lot in trace.upstream))):
         yield "lot", row.subject, row.sequence, row.claims_root
     for assignment in trace.assignments:
         yield "assignment", trace.lot.subject, assignment.assignment, assignment.claims_root
     for certificate in trace.certificates:
         yield "certificate", certificate.lot, certificate.certificate, certificate.claims_root
-
-
-def _lots(reader: Reader, trace: answers.Trace) -> Iterable[LotRow]:
-    return [reader.lot(name) for name in (trace.lot.subject, *(lot.subject for lot in trace.upstream))]

@@ -153,16 +153,13 @@ class Visibility:
 
     def orders(self, subjects: Collection[bytes]) -> set[bytes]:
         """The orders that exist for this participant."""
-        given = {row.order for row in self._assignments("order", subjects)}
+        work = self._rows.among(tables.AssignmentRow, "order", subjects)
+        given = {row.order for row in work if row.owner == self.participant and row.state not in WITHDRAWN}
         return given | self._orders_of_parties(subjects)
 
     def _orders_of_parties(self, subjects: Collection[bytes]) -> set[bytes]:
         rows = self._rows.among(tables.OrderRow, "subject", subjects)
         return {row.subject for row in rows if self.participant in _parties_of(row)}
-
-    def _assignments(self, column: str, values: Collection[bytes]) -> list[tables.AssignmentRow]:
-        rows = self._rows.among(tables.AssignmentRow, column, values)
-        return [row for row in rows if row.owner == self.participant and row.state not in WITHDRAWN]
 
     def _machines(self, subjects: Collection[bytes]) -> set[bytes]:
         rows = {row.number: row for row in self._rows.among(tables.MachineRow, "subject", subjects)}

@@ -68,9 +68,12 @@ class Reader:
 
     def state(self) -> Hashable:
         """A cache key: while it stays the same, so do the answers, which depend only on the index and on names in the
-        book.
-        """
+        book."""
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
+
+    def visible(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:
+        """Those of the subjects that exist for the participant; without a visibility, all."""
+        return set(subjects) if self.visibility is None else self.visibility.among(kind, subjects)
 
     def as_of(self) -> answers.AsOf:
         """The last indexed block, which every answer states."""
@@ -203,8 +206,7 @@ class Reader:
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
     ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
         """The lots that a walk finds beyond its start, and a cut if `limits` ended the walk. `part` names the list in
-        the answer.
-        """
+        the answer."""
         start = set(start)
         # Walks one step and one lot further than it returns, to find out whether anything is left out.
         beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
@@ -255,8 +257,7 @@ class Reader:
 
     def status(self, row: tables.CertificateRow, lot: tables.LotRow | None = None) -> CertificateStatus:
         """A certificate's status at the last indexed block for `lot`, by default its first, by the rules of
-        Verdicts._judge in contracts/src/history.
-        """
+        Verdicts._judge in contracts/src/history."""
         lot = self.lot(row.lot) if lot is None else lot
         # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
@@ -343,9 +344,7 @@ def _chain(rows: Mapping[bytes, tables.LotRow], subject: bytes) -> list[tables.L
 @contextmanager
 def open_reader(store: Store, viewer: int | None = None) -> Iterator[Reader]:
     """A reader of one state of the store. `viewer` is the number of a participant; None, the store's owner, sees all.
-
-    Raises NotFoundError if nothing is indexed yet.
-    """
+    Raises NotFoundError if nothing is indexed yet."""
     with store.reading() as connection:
         yield build_reader(Rows(connection), Book(connection), Lineage(connection), viewer)
 
@@ -432,8 +431,7 @@ def workload(store: Store, machine: int, viewer: int | None) -> Workload:
     """The workload of a machine, from the started assignments whose orders exist for the viewer."""
     with open_reader(store, viewer) as reader:
         rows = reader.rows.latest(tables.AssignmentRow, "sequence", MAX_WORK + 1, machine=machine)
-        latest, orders = rows[:MAX_WORK], {row.order for row in rows}
-        seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
+        latest, seen = rows[:MAX_WORK], reader.visible(SubjectKind.ORDER, {row.order for row in rows})
     spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
     return Workload(tuple(spans), cut=len(rows) > MAX_WORK)
 
@@ -470,10 +468,8 @@ _ROWS: dict[SubjectKind, type[tables.LotRow] | type[tables.OrderRow]] = {
 
 
 def verify_name(name: str | bytes) -> None:
-    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError.
-
-    Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
-    """
+    """Verify that text is an identifier, the last part of one, or a subject. Raises IdentifierError. Call it before the
+    store is opened, so that a malformed name is reported even if nothing is indexed yet."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         canonical_name(name)
 
@@ -489,15 +485,14 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
         return _find_identifier(reader, name, kinds)
     subject = bytes.fromhex(name[2:]) if isinstance(name, str) else name
     for kind in kinds:
-        if reader.rows.get(_ROWS[kind], subject) is not None and _exists(reader, kind, subject):
+        if reader.rows.get(_ROWS[kind], subject) is not None and reader.visible(kind, [subject]):
             return kind, subject
     raise build_unknown(reader, name)
 
 
 def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
     """The error for an unknown name, the same for a thing that does not exist and for one that the viewer must not
-    see.
-    """
+    see."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return NotFoundError(
             f"{name} is not known here",
@@ -508,10 +503,6 @@ def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
         f"no record about {shown} exists up to block {reader.cursor.block_number}",
         hint="check the subject, or wait until its record is final",
     )
-
-
-def _exists(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
-    return reader.visibility is None or reader.visibility.has(kind, subject)
 
 
 def parse_machine(name: int | str | bytes) -> int | str | bytes:
@@ -539,10 +530,8 @@ def verify_number(kind: str, number: int) -> None:
 
 
 def find_machine(reader: Reader, name: int | str | bytes) -> tables.MachineRow:
-    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns.
-
-    Raises NotFoundError if there is none, InputError if several have the identifier.
-    """
+    """Find a machine by the result of `parse_machine`; a viewer finds only machines that it owns. Raises NotFoundError
+    if there is none, InputError if several have the identifier."""
     if isinstance(name, int):
         found = reader.rows.find(tables.MachineRow, number=name)
     else:

@@ -122,9 +122,8 @@ def _show(moment: datetime) -> str:
 def _blame_model(reader: Reader, model: int) -> _Cause:
     known = reader.rows.get(tables.ModelRow, model)
     # The same error for an unknown model and for one that the viewer must not see.
-    if known is None or not (
-        reader.visibility is None or reader.visibility.participant in (known.inspector, known.approver)
-    ):
+    seen = reader.visibility
+    if known is None or not (seen is None or seen.participant in (known.inspector, known.approver)):
         raise NotFoundError(
             f"record {model} registered no model up to block {reader.cursor.block_number}",
             hint="use the sequence of the record that registered it",
@@ -141,11 +140,8 @@ def _blame_lot(reader: Reader, lot: bytes, limits: Limits) -> _Cause:
 
 
 def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, until: datetime) -> _Cause:
-    """Find the lots that a machine made or measured in a period.
-
-    Made: the lots of its assignments that were open at some time in it. Measured: the lots whose certificates refer to
-    evidence that was added to its streams in it.
-    """
+    """Find the lots that a machine made or measured in a period. Made: the lots of its assignments that were open at
+    some time in it. Measured: the lots whose certificates refer to evidence that was added to its streams in it."""
     # Records have the time at which they were made, not that of the work, so an assignment or an interval between two
     # anchors that only overlaps with the period is included as a whole. A recall must rather list too much.
     machine = find_machine(reader, name)
@@ -193,7 +189,15 @@ def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:
         machine=cause.machine,
         since=cause.since,
         until=cause.until,
-        counts=_count(lots, certificates, orders, holders),
+        counts=RecallCounts(
+            lots=len(lots),
+            unspent=sum(holder.lots for holder in holders),
+            quarantined=sum(holder.quarantined for holder in holders),
+            certificates=len(certificates),
+            valid=sum(one.status is CertificateStatus.VALID for one in certificates),
+            orders=len(orders),
+            holders=len(holders),
+        ),
         certificates=certificates,
         lots=lots,
         orders=orders,
@@ -213,20 +217,3 @@ def _holders(lots: tuple[answers.RelatedLot, ...]) -> tuple[Holder, ...]:
                 known, lots=known.lots + 1, quarantined=known.quarantined + lot.quarantined
             )
     return tuple(found[participant] for participant in sorted(found))
-
-
-def _count(
-    lots: tuple[answers.RelatedLot, ...],
-    certificates: tuple[answers.Certificate, ...],
-    orders: tuple[answers.Order, ...],
-    holders: tuple[Holder, ...],
-) -> RecallCounts:
-    return RecallCounts(
-        lots=len(lots),
-        unspent=sum(holder.lots for holder in holders),
-        quarantined=sum(holder.quarantined for holder in holders),
-        certificates=len(certificates),
-        valid=sum(one.status is CertificateStatus.VALID for one in certificates),
-        orders=len(orders),
-        holders=len(holders),
-    )

@@ -65,10 +65,8 @@ class FoundThings(Printable):
 
 
 def search(store: Store, text: str, viewer: int | None) -> tuple[Found, ...]:
-    """What a text names, as far as it exists for the viewer (None sees everything); at most MAX_FOUND things.
-
-    Raises IdentifierError if the text can name nothing. Raises NotFoundError if nothing is indexed yet.
-    """
+    """What a text names, as far as it exists for the viewer (None sees everything); at most MAX_FOUND things. Raises
+    IdentifierError if the text can name nothing. Raises NotFoundError if nothing is indexed yet."""
     text = text.strip()
     if not text or len(text) > MAX_TEXT or not text.isprintable():
         raise IdentifierError(

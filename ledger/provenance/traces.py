@@ -385,10 +385,8 @@ def trace_order(
 
 
 def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> answers.Certificate:
-    """A certificate by the sequence of the record that issued it.
-
-    Raises NotFoundError if it or its lot does not exist for the `viewer`.
-    """
+    """A certificate by the sequence of the record that issued it. Raises NotFoundError if it or its lot does not exist
+    for the `viewer`."""
     with open_reader(store, viewer) as reader:
         return reader.certificates([find_certificate_row(reader, sequence)])[0]
 
@@ -396,7 +394,7 @@ def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> an
 def find_certificate_row(reader: Reader, sequence: int) -> tables.CertificateRow:
     """The row of a certificate. Raises as `certificate` does."""
     row = reader.rows.get(tables.CertificateRow, sequence)
-    if row is None or not (reader.visibility is None or reader.visibility.has(SubjectKind.LOT, row.lot)):
+    if row is None or not reader.visible(SubjectKind.LOT, [row.lot]):
         raise NotFoundError(
             f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
             hint="use the sequence of the record that issued it",

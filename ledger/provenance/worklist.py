@@ -94,9 +94,8 @@ def find_waiting(reader: Reader, most: int) -> Waiting:
     operation or by none, at gates where no certificate counts and the buyer waived nothing."""
     orders = {row.subject: row for row in _live_orders(reader)}
     rows = [row for row in _lots(reader, orders) if row.state != LotState.SPENT]
-    if reader.visibility is not None:
-        seen = reader.visibility.among(SubjectKind.LOT, [row.subject for row in rows])
-        rows = [row for row in rows if row.subject in seen]
+    seen = reader.visible(SubjectKind.LOT, [row.subject for row in rows])
+    rows = [row for row in rows if row.subject in seen]
     reader.load(row.subject for row in rows)
     reader.name(orders)
     rows = [row for row in rows if row.order and reader.holder(row.subject) != orders[row.order].buyer]
@@ -130,11 +129,8 @@ def _live_orders(reader: Reader) -> list[OrderRow]:
     rows = [
         row for state in _LIVE_ORDERS for row in reader.rows.latest(OrderRow, "sequence", _MAX_ORDERS, state=int(state))
     ]
-    rows = [row for row in rows if row.gates]
-    if reader.visibility is not None:
-        seen = reader.visibility.among(SubjectKind.ORDER, [row.subject for row in rows])
-        rows = [row for row in rows if row.subject in seen]
-    return rows
+    seen = reader.visible(SubjectKind.ORDER, [row.subject for row in rows if row.gates])
+    return [row for row in rows if row.subject in seen]
 
 
 def _lots(reader: Reader, orders: dict[bytes, OrderRow]) -> list[LotRow]:
@@ -155,16 +151,13 @@ def find_gates(reader: Reader, lot: LotRow, order: OrderRow) -> Iterator[Waiting
     standings = {row.inspector: row for row in reader.rows.find(StandingRow, lot=lot.subject)}
     waived = {one.inspector.participant for one in build_waivers(reader, lot.subject) if one.holds}
     for gate in gates_of(order):
-        latest = _latest(reader, standings.get(gate.inspector))
+        standing = standings.get(gate.inspector)
+        latest = None if standing is None else reader.rows.get(CertificateRow, standing.latest)
         status = CertificateStatus.NONE if latest is None else reader.status(latest, lot)
         # A failing verdict from before a rework says nothing of what the lot is now.
         outdated = latest is not None and latest.sequence < lot.reworked
         if gate.inspector not in waived and (outdated or status is not CertificateStatus.VALID):
             yield _waiting(reader, lot, order, gate, CertificateStatus.VOIDED if outdated else status)
-
-
-def _latest(reader: Reader, standing: StandingRow | None) -> CertificateRow | None:
-    return None if standing is None else reader.rows.get(CertificateRow, standing.latest)
 
 
 def _waiting(reader: Reader, lot: LotRow, order: OrderRow, gate: Gate, status: CertificateStatus) -> WaitingGate:
@@ -183,9 +176,7 @@ def _waiting(reader: Reader, lot: LotRow, order: OrderRow, gate: Gate, status: C
 
 
 def _visible(reader: Reader, rows: Collection[CertificateRow]) -> list[CertificateRow]:
-    if reader.visibility is None:
-        return list(rows)
-    seen = reader.visibility.among(SubjectKind.LOT, {row.lot for row in rows})
+    seen = reader.visible(SubjectKind.LOT, {row.lot for row in rows})
     return [row for row in rows if row.lot in seen]
 
 
@@ -368,7 +359,8 @@ def _making(batch: _Batch, row: OrderRow, whole: bool) -> Iterator[Wait]:
     if new:
         yield Wait(Task.ASSIGN, coordinator, row.subject, until, moment(row.placed_at), new)
     if whole:
-        yield from _working(batch, row, live)
+        for one in sorted(live, key=lambda one: one.operation):
+            yield build_work(reader, one, row.due_at)
         yield from _inspecting(batch, row)
     # What failed has to be made good first, though the contract would let the order be completed.
     if row.state == OrderState.IN_PRODUCTION and not missing and not live and not apart:
@@ -393,11 +385,6 @@ _WORK = {
     AssignmentState.ACCEPTED: (Task.START_WORK, "accepted_at"),
     AssignmentState.STARTED: (Task.FINISH_WORK, "started_at"),
 }
-
-
-def _working(batch: _Batch, row: OrderRow, live: Sequence[AssignmentRow]) -> Iterator[Wait]:
-    for one in sorted(live, key=lambda one: one.operation):
-        yield build_work(batch.reader, one, row.due_at)
 
 
 def build_work(reader: Reader, one: AssignmentRow, due_at: int) -> Wait:

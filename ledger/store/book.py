@@ -236,9 +236,7 @@ class Book:
 
     def stand_ins(self, identifier: str, kind: SubjectKind) -> list[Identity]:
         """Any one thing of the book, always the same for an identifier and one book; none if it has none of the kind.
-
-        It is judged in place of one that the book does not know, so that the time taken does not tell which it is.
-        """
+        It is judged in place of one that the book does not know, so that the time taken does not tell which it is."""
         mark = sha256(identifier.encode())
         query = select(identities).where(identities.c.kind == int(kind)).order_by(identities.c.subject).limit(1)
         row = self._connection.execute(query.where(identities.c.subject >= mark)).first()
@@ -385,9 +383,7 @@ class Book:
 
     def find_event(self, stream: bytes, identity: str, first: int = 0) -> int | None:
         """Index of the event with an id, among the entries of a stream from index `first` on; None if it is not stored.
-
-        Reads the text of those entries, since ids are not indexed: the log keeps them, and asks are rare.
-        """
+        Reads the text of those entries, since ids are not indexed: the log keeps them, and asks are rare."""
         text = f'"id":{canonical_json(identity).decode()}'
         for row in self._evidence.containing(stream, text, first):
             for index, entry in enumerate(row.entries.split("\n"), row.index):
@@ -446,10 +442,8 @@ class Book:
         return self._rows.get(tables.ModelFileRow, digest)
 
     def put_finding(self, certificate: int, defect: bool, found_at: int) -> None:
-        """Store whether a certified part turned out defective. A later finding replaces an earlier one.
-
-        `found_at` is in seconds since 1970.
-        """
+        """Store whether a certified part turned out defective. A later finding replaces an earlier one. `found_at` is
+        in seconds since 1970."""
         self._rows.put(tables.FindingRow(certificate, defect, found_at))
 
     def findings(self, certificates: Iterable[int]) -> dict[int, bool]:

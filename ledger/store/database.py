@@ -230,10 +230,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees a single state of the database throughout. Whatever it writes is rolled back.
-
-        Raises StoreError if the database fails.
-        """
+        """A connection that sees a single state of the database throughout. Whatever it writes is rolled back. Raises
+        StoreError if the database fails."""
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 # PostgreSQL's default would let each statement see a newer state.
@@ -362,10 +360,8 @@ def _has_identity(connection: Connection) -> bool:
 
 
 def build_engine(url: str) -> Engine:
-    """An engine for any SQLAlchemy URL; for PostgreSQL, with psycopg unless the URL names another driver.
-
-    Creates a missing SQLite file. Raises ArgumentError, NoSuchModuleError, ModuleNotFoundError or OSError.
-    """
+    """An engine for any SQLAlchemy URL; for PostgreSQL, with psycopg unless the URL names another driver. Creates a
+    missing SQLite file. Raises ArgumentError, NoSuchModuleError, ModuleNotFoundError or OSError."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return postgresql.build_engine(parsed)

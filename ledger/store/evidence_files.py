@@ -140,9 +140,7 @@ class EvidenceFiles:
 
     def write(self, stream: bytes, content: bytes) -> str:
         """Writes a file and brings it to the disk, within a transaction that holds the write lock; returns its name.
-
-        Raises StoreError if the disk fails, is full, or is no longer mounted.
-        """
+        Raises StoreError if the disk fails, is full, or is no longer mounted."""
         digest = sha256(content).hex()
         name = f"{month_of(datetime.now(UTC))}/{digest[:2]}/{digest}"
         self._verify_mounted()

@@ -121,10 +121,8 @@ class Steps:
         return self._near.get(step, {}).get(lot, ())
 
     def without(self, made: Iterable[bytes], taken: Iterable[bytes]) -> Steps:
-        """The steps but those back from what was `made` since, and those on from what was `taken`.
-
-        These stay as they are, for who reads the state before: a step that one adds is true of one state alone.
-        """
+        """The steps but those back from what was `made` since, and those on from what was `taken`. These stay as they
+        are, for who reads the state before: a step that one adds is true of one state alone."""
         after = Steps(self._numbers)
         for step, changed in ((MADE_FROM, made), (WENT_INTO, taken)):
             after._near[step] = near = self._near.get(step, {}).copy()

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from millmark.ledger.canonical import to_hex
@@ -88,9 +89,7 @@ _HINT = "use that network's node and deployment file, or another database"
 
 def bind_chain(connection: Connection, chain: OutboxChain) -> None:
     """Verify that outbox and index are for this ledger; an outbox that is for none yet is for this one from now on.
-
-    Raises WrongChainError.
-    """
+    Raises WrongChainError."""
     index = Rows(connection).get(ChainIdentityRow, _ONLY)
     if index is not None and (index.genesis_hash, index.ledger_id) != (chain.genesis_hash, chain.ledger_id):
         raise _wrong("the index follows", index.genesis_hash, index.ledger_id, chain)
@@ -104,10 +103,8 @@ def bind_chain(connection: Connection, chain: OutboxChain) -> None:
 
 
 def seen_block(connection: Connection) -> int:
-    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none.
-
-    Of forward requests, only their relay says in which block they are: no node can be held to that.
-    """
+    """The highest block that the outbox has a transaction in, or that is indexed; -1 if there is none. Of forward
+    requests, only their relay says in which block they are: no node can be held to that."""
     query = select(func.max(outbox_transactions.c.block_number)).where(outbox_transactions.c.relayed.is_(False))
     mined = connection.execute(query).scalar_one()
     cursor = Rows(connection).get(CursorRow, _ONLY)
@@ -295,6 +292,7 @@ def _records_per_day(connection: Connection, signer: bytes, now_s: float) -> int
 
 
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
+_NO_ERROR = {"error_name": None, "error": None, "error_values": None}
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 """Contract errors that are due to the signing key, so that another key of the participant may succeed."""
 
@@ -329,8 +327,7 @@ class Outbox:
             .order_by(outbox_records.c.id)
             .limit(most)
         )
-        with self._store.reading() as connection:
-            found = [read_record(row) for row in connection.execute(query).mappings()]
+        found = self._read(query)
         # One transaction calls one contract, so it ends where the next record is for another.
         upto = next((i for i, record in enumerate(found) if record.contract != found[0].contract), len(found))
         return found[:upto]
@@ -361,9 +358,7 @@ class Outbox:
 
     def bind(self, chain: OutboxChain) -> None:
         """Verify that the records are for this ledger; an outbox that is for none yet is for this one from now on.
-
-        Raises WrongChainError, also if the index in the same database follows another ledger.
-        """
+        Raises WrongChainError, also if the index in the same database follows another ledger."""
         with self._store.transaction() as connection:
             bind_chain(connection, chain)
 
@@ -392,6 +387,10 @@ class Outbox:
     def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
+    def _read(self, query: Select[Any]) -> list[QueuedRecord]:
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
     def record(self, record_id: int) -> QueuedRecord:
         """The record with an id. Raises NotFoundError."""
         with self._store.reading() as connection:
@@ -405,21 +404,17 @@ class Outbox:
         """The records with these ids, at most a few hundred, by id; unknown ids are left out."""
         # Databases limit the number of parameters, hence "a few hundred".
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
-        with self._store.reading() as connection:
-            return {int(row["id"]): read_record(row) for row in connection.execute(query).mappings()}
+        return {record.id: record for record in self._read(query)}
 
     def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
         """The records with these idempotency keys, at most a few hundred, by key; unknown keys are left out."""
         query = select(outbox_records).where(outbox_records.c.idempotency_key.in_(keys))
-        with self._store.reading() as connection:
-            found = [read_record(row) for row in connection.execute(query).mappings()]
-        return {record.idempotency_key: record for record in found}
+        return {record.idempotency_key: record for record in self._read(query)}
 
     def of_kind(self, kind: str) -> list[QueuedRecord]:
         """All records of one kind, such as "Admit", of all signing keys, by id. Meant for kinds that are rare."""
         query = select(outbox_records).where(outbox_records.c.kind == kind).order_by(outbox_records.c.id)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query).mappings()]
+        return self._read(query)
 
     def page(self, after: int | None, most: int, state: str | None) -> list[QueuedRecord]:
         """The newest records with ids below `after`, if it is not None, of all signing keys; only those in `state`, if
@@ -429,8 +424,7 @@ class Outbox:
             query = query.where(outbox_records.c.id < after)
         if state is not None:
             query = query.where(outbox_records.c.state == state)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+        return self._read(query.limit(most))
 
     def failed(self, most: int, told: Callable[[bytes, str], bool] = lambda *_: True) -> list[QueuedRecord]:
         """The oldest records of the keys that submit that do not go on until somebody decides, at most `most`, by key:
@@ -496,10 +490,8 @@ class Outbox:
             return {str(state): float(queued_at_s) for state, queued_at_s in connection.execute(query)}
 
     def gas_by_kind(self) -> Mapping[str, tuple[int, int]]:
-        """(number of records, gas) by kind, over the final transactions whose records are all of one kind.
-
-        Others are left out, since their gas cannot be divided among kinds.
-        """
+        """(number of records, gas) by kind, over the final transactions whose records are all of one kind. Others are
+        left out, since their gas cannot be divided among kinds."""
         # Grouped by transaction first: joined with its records, a transaction's gas would count once for each.
         kinds = (
             select(
@@ -522,8 +514,7 @@ class Outbox:
     def unfinished(self, most: int) -> list[QueuedRecord]:
         """The oldest records that are neither final nor cancelled, of all signing keys, at most `most`."""
         query = select(outbox_records).where(UNFINISHED).order_by(outbox_records.c.id)
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+        return self._read(query.limit(most))
 
     def open_records(self, signer: bytes, contract: str) -> list[QueuedRecord]:
         """The records for a contract that are queued or in a transaction that is not final."""
@@ -533,8 +524,7 @@ class Outbox:
             outbox_records.c.state.in_(states),
             outbox_records.c.contract == contract,
         )
-        with self._store.reading() as connection:
-            return [read_record(row) for row in connection.execute(query).mappings()]
+        return self._read(query)
 
     def next_nonce(self, signer: bytes) -> int | None:
         """The nonce of the key's next forward request; None if this outbox has allocated none yet."""
@@ -577,13 +567,7 @@ class Outbox:
                 if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
                     raise _refused(record, "resumed", "only paused and failed records can be")
                 after = waiting_state(connection, record.depends_on)
-                set_records(
-                    connection,
-                    [record.id],
-                    record.state,
-                    after,
-                    {"error_name": None, "error": None, "error_values": None},
-                )
+                set_records(connection, [record.id], record.state, after, _NO_ERROR)
                 # Those that depend on a record that is still blocked stay blocked with it.
                 if after is OutboxState.QUEUED:
                     free_dependants(connection, record.idempotency_key)
@@ -658,10 +642,8 @@ class Outbox:
 
 
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
-    """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
-
-    Only nonces of the same key keep a record behind the one that it depends on.
-    """
+    """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key. Only
+    nonces of the same key keep a record behind the one that it depends on."""
     needed = select(outbox_records.c.signer, outbox_records.c.state)
     needed = needed.where(outbox_records.c.idempotency_key == record.depends_on)
     found = None if record.depends_on is None else connection.execute(needed).one()
@@ -675,7 +657,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     state = record.state
     if record.error_name in _KEY_ERRORS:
         state = waiting_state(connection, record.depends_on)
-        values |= {"error_name": None, "error": None, "error_values": None}
+        values |= _NO_ERROR
     set_records(connection, [record.id], record.state, state, values)
     if state is OutboxState.QUEUED:
         free_dependants(connection, record.idempotency_key)

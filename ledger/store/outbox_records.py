@@ -312,8 +312,7 @@ def set_records(
     values: Mapping[str, object] | None = None,
 ) -> None:
     """Move records from state `before` to another, and set further columns. Raises SubmitError if one is not in
-    `before`.
-    """
+    `before`."""
     # The state is part of the condition, so that two submitters cannot both make the same move.
     changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
     those = sa.update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
@@ -328,8 +327,7 @@ def set_transaction(
     values: Mapping[str, object],
 ) -> None:
     """Move a transaction from state `before` to another, and set further columns. Raises SubmitError if it is not in
-    `before`.
-    """
+    `before`."""
     changed = {**values, "state": after, "changed_at_s": time.time()}
     that = sa.update(outbox_transactions).where(
         outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
@@ -354,8 +352,7 @@ def release_records(
     values: Mapping[str, object],
 ) -> None:
     """Close a transaction that made no records: they are queued again or, if the operator cancelled them, finished.
-    Raises SubmitError if it or one of them is not in `before`.
-    """
+    Raises SubmitError if it or one of them is not in `before`."""
     set_transaction(connection, transaction_id, before, after, values)
     # In call order: if one is cancelled here, a later one that depends on it must be blocked.
     for record in read_transaction(connection, transaction_id).records:
@@ -383,10 +380,8 @@ def block_dependants(connection: sa.Connection, key: str) -> None:
 
 
 def free_dependants(connection: sa.Connection, key: str) -> None:
-    """Queue the blocked records that depend on the record with this idempotency key, directly or not.
-
-    Records that the operator paused stay, as do those that depend on them.
-    """
+    """Queue the blocked records that depend on the record with this idempotency key, directly or not. Records that the
+    operator paused stay, as do those that depend on them."""
     _move_dependants(connection, [key], OutboxState.BLOCKED, OutboxState.QUEUED)
 
 

@@ -132,9 +132,7 @@ def set_nonce(connection: Connection, nonces: Table, signer: bytes, nonce: int, 
 
 def insert_signed(connection: Connection, signed: Sequence[SentTransaction], *, relayed: bool) -> list[SentTransaction]:
     """Store signed transactions, and their records, which must be QUEUED, as SIGNED; returns them with their ids.
-
-    Raises SubmitError if a record is in another state.
-    """
+    Raises SubmitError if a record is in another state."""
     now = time.time()
     state = {"relayed": relayed, "state": OutboxState.SIGNED, "changed_at_s": now}
     connection.execute(
@@ -308,9 +306,7 @@ class OutboxWriter:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Make the calls within it one database transaction, with a single fsync; a crash leaves all or none of them.
-
-        Send nothing meanwhile: what is sent must be durable first.
-        """
+        Send nothing meanwhile: what is sent must be durable first."""
         with self._transaction() as connection:
             # The methods called meanwhile find it in `_transaction`.
             self._joint = connection
@@ -348,15 +344,13 @@ class OutboxWriter:
         data: bytes,
         gas_limit: int,
     ) -> SentTransaction:
-        """Reserve the signer's next nonce for `records`, which must be QUEUED.
-
-        `chain_nonce` is used only if this outbox has allocated none yet, or if the chain is ahead, since the key was
-        used elsewhere.
-        """
+        """Reserve the signer's next nonce for `records`, which must be QUEUED. `chain_nonce` is used only if this
+        outbox has allocated none yet, or if the chain is ahead, since the key was used elsewhere."""
         with self._transaction() as connection:
             # Nonce and records in one transaction: a crash in between would leave a gap that holds up all later ones.
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
-            nonce = _take_nonce(connection, nonces, self._signer, chain_nonce)
+            nonce, is_new = _choose_nonce(connection, nonces, self._signer, chain_nonce)
+            set_nonce(connection, nonces, self._signer, nonce + 1, is_new=is_new)
             relayed = self._relayed
             transaction_id = _insert(connection, self._signer, nonce, recipient, data, gas_limit, relayed=relayed)
             attempts = [
@@ -435,8 +429,7 @@ class OutboxWriter:
 
     def mark_sent(self, transaction_id: int) -> None:
         """Call it after a node has accepted the bytes. After a crash before the call, they are sent again, which is
-        harmless.
-        """
+        harmless."""
         self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
@@ -457,10 +450,9 @@ class OutboxWriter:
 
     def mark_reorganised(self, transaction_id: int) -> None:
         """Move a transaction back to SENT, since its block was reorganised away; the same bytes are sent again."""
-        values = {"block_number": None, "block_hash": None, "gas_used": None}
         with self._transaction() as connection:
             ids = record_ids(connection, transaction_id)
-            set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, values)
+            set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, _GONE)
             set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
 
     def requeue(self, transaction_id: int, error: str) -> None:
@@ -491,10 +483,8 @@ class OutboxWriter:
     def fail_record(
         self, record_id: int, error_name: str, error: str, values: Mapping[str, object] | None = None
     ) -> None:
-        """Mark a record that the contract refuses, with the name and values of the contract's error.
-
-        Records that depend on it are blocked until the operator resumes or cancels it.
-        """
+        """Mark a record that the contract refuses, with the name and values of the contract's error. Records that
+        depend on it are blocked until the operator resumes or cancels it."""
         # Beside the text: programs read the values, people the text.
         shown = json.dumps(values or {}, default=_as_json)
         values = {"error_name": error_name, "error": error, "error_values": shown}
@@ -568,12 +558,6 @@ def _insert(
         "changed_at_s": time.time(),
     }
     return new_id(connection.execute(outbox_transactions.insert().values(row)))
-
-
-def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
-    nonce, is_new = _choose_nonce(connection, nonces, signer, chain_nonce)
-    set_nonce(connection, nonces, signer, nonce + 1, is_new=is_new)
-    return nonce
 
 
 # Transactions that were final, in blocks that the chain lost: it was set back by its validators, or restored.
@@ -713,11 +697,8 @@ def find_unknown_records(connection: Connection, signer: bytes, *, relay: bool =
 
 def _last_final(connection: Connection, signer: bytes) -> int:
     """The last block in which the outbox has a final transaction of the signer; -1 if there is none."""
-    query = select(func.max(outbox_transactions.c.block_number)).where(
-        outbox_transactions.c.signer == signer,
-        outbox_transactions.c.relayed.is_(False),
-        outbox_transactions.c.state == OutboxState.FINAL,
-    )
+    final = outbox_transactions.c.state == OutboxState.FINAL
+    query = select(func.max(outbox_transactions.c.block_number)).where(*_sent_by(signer), final)
     found = connection.execute(query).scalar_one()
     return -1 if found is None else int(found)
 
@@ -748,10 +729,8 @@ def next_nonce(connection: Connection, signer: bytes) -> int | None:
 def raise_nonce(connection: Connection, signer: bytes, nonce: int) -> None:
     """Have the outbox allocate `nonce` next, unless it is further already."""
     known = next_nonce(connection, signer)
-    if known is None:
-        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce))
-    elif known < nonce:
-        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce))
+    if known is None or known < nonce:
+        set_nonce(connection, outbox_nonces, signer, nonce, is_new=known is None)
 
 
 def release_lost(connection: Connection, transaction_id: int) -> None:
@@ -765,7 +744,8 @@ def release_lost(connection: Connection, transaction_id: int) -> None:
 
 def adopt_transaction(connection: Connection, found: AdoptedTransaction, adoption: Adoption) -> None:
     """Store a transaction and its records as final, and count them; nothing if it was stored meanwhile."""
-    if _is_known(connection, found.hash):
+    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == found.hash)
+    if connection.execute(query).first() is not None:
         return
     row = {
         "signer": found.signer,
@@ -813,11 +793,6 @@ def claim_adopted(
     if found is not None:
         connection.execute(update(outbox_records).where(outbox_records.c.id == found).values(idempotency_key=key))
     return found
-
-
-def _is_known(connection: Connection, transaction_hash: bytes) -> bool:
-    query = select(outbox_transactions.c.id).where(outbox_transactions.c.hash == transaction_hash)
-    return connection.execute(query).first() is not None
 
 
 def _settle_waiting(connection: Connection, signer: bytes, record: AdoptedRecord) -> int | None:

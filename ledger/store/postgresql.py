@@ -56,9 +56,7 @@ _MEND_SERVER = "set {name} = on in the server's configuration, then SELECT pg_re
 
 def refuse(url: str, cursor: DBAPICursor) -> StoreError | None:
     """Judge the row that a statement which begins with SETTINGS has returned. Returns the error to raise, or None.
-
-    `url` names the database in the error, without its password.
-    """
+    `url` names the database in the error, without its password."""
     found: Any = cursor.fetchone()
     if found[2] == DISPOSABLE:
         return None
@@ -238,10 +236,8 @@ def list_partitions(connection: Connection, stream: bytes) -> list[Partition]:
 
 
 def prepare_partition(connection: Connection, stream: bytes, first: int, month: str) -> None:
-    """Makes the partition for rows from index `first` on that are written in `month` (2026-11), if there is none.
-
-    The transaction holds the write lock, so that nobody else does so at the same time.
-    """
+    """Makes the partition for rows from index `first` on that are written in `month` (2026-11), if there is none. The
+    transaction holds the write lock, so that nobody else does so at the same time."""
     table, partitions = _table_of(stream), list_partitions(connection, stream)
     name = f"{table}_{month.replace('-', '')}"
     if not partitions:

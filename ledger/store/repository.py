@@ -82,10 +82,8 @@ class Querying:
     def fetch_among(
         self, query: Select[Any], among: Iterable[Cell], values: Mapping[str, Cell] = _NOTHING
     ) -> list[Row]:
-        """Run a query with an IN list (AMONG) of any length, in as many parts as needed. Returns all rows.
-
-        Rows are in the query's order only within each part.
-        """
+        """Run a query with an IN list (AMONG) of any length, in as many parts as needed. Returns all rows. Rows are in
+        the query's order only within each part."""
         found: list[Row] = []
         for part in _parts(set(among) - {None}):  # SQL's NULL equals nothing
             text, before, after = _write(query, self._dialect, self._style, len(part))
@@ -121,10 +119,8 @@ def _write_insert(statement: Insert, dialect: Callable[..., Dialect], style: str
 
 
 def _parts(among: set[Cell]) -> Iterator[list[Cell]]:
-    """Split the values into sorted lists, and repeat the last value of each until its length is a power of two.
-
-    So there are only ten texts per query, which the database has prepared already.
-    """
+    """Split the values into sorted lists, and repeat the last value of each until its length is a power of two. So
+    there are only ten texts per query, which the database has prepared already."""
     values = sorted(among)  # type: ignore[type-var]  # all of the same column's type
     for start in range(0, len(values), _MAX_VALUES):
         part = values[start : start + _MAX_VALUES]
@@ -309,10 +305,8 @@ class Rows:
         return _build(kind, self._querying.fetch(query, equals))
 
     def among(self, kind: type[R], column: str, values: Iterable[Cell], /, **equals: Cell) -> list[R]:
-        """The rows whose `column` is one of `values`, and whose other columns have the given values.
-
-        Ordered by primary key only within each part of the query (`Querying.fetch_among`).
-        """
+        """The rows whose `column` is one of `values`, and whose other columns have the given values. Ordered by primary
+        key only within each part of the query (`Querying.fetch_among`)."""
         query = _one_of(kind, column, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch_among(query, values, equals))
 
@@ -343,9 +337,8 @@ class Rows:
         return [kind(*row) for row in self._connection.execute(ordered.limit(most))]
 
     def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
-        """The `most` rows with the greatest values of a column, in descending order, whose other columns have the
-        given values.
-        """
+        """The `most` rows with the greatest values of a column, in descending order, whose other columns have the given
+        values."""
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
@@ -381,8 +374,7 @@ class Rows:
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a
-        time.
-        """
+        time."""
         table = TABLES[kind]
         columns = [table.c[name] for name in order] or list(table.primary_key)
         query = select(table).order_by(*columns).execution_options(yield_per=_AT_ONCE)

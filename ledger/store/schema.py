@@ -80,11 +80,8 @@ def _column(name: str, hint: object, key: list[str]) -> Column[object]:
 
 @functools.cache
 def schema_of(package: str) -> Schema:
-    """The schema of a program with tables beside the library's, by its package.
-
-    Returns the same object on every call, so that each domain can declare its tables without importing the module that
-    opens the store.
-    """
+    """The schema of a program with tables beside the library's, by its package. Returns the same object on every call,
+    so that each domain can declare its tables without importing the module that opens the store."""
     return Schema(package, f"alembic_version_{package.rpartition('.')[2]}")
 
 
@@ -104,23 +101,21 @@ def migrate(connection: Connection, schema: Schema, url: str) -> None:
     the database in that message.
     """
     # Not at the top: importing Alembic takes longer than opening a database that is up to date.
-    from alembic import command  # noqa: PLC0415  # slow
-    from alembic.config import Config  # noqa: PLC0415  # as above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415  # as above
+    from alembic import command, config, script  # noqa: PLC0415  # slow
 
-    config = Config(attributes={"connection": connection, "schema": schema})
-    config.set_main_option("script_location", "millmark.ledger.store:migrations")  # its env.py serves every schema
-    config.set_main_option("version_locations", f"{schema.package}:migrations/versions")
-    config.set_main_option("path_separator", "newline")  # the operating system's would cut the line above at its colon
-    script = ScriptDirectory.from_config(config)
+    settings = config.Config(attributes={"connection": connection, "schema": schema})
+    settings.set_main_option("script_location", "millmark.ledger.store:migrations")  # its env.py serves every schema
+    settings.set_main_option("version_locations", f"{schema.package}:migrations/versions")
+    settings.set_main_option("path_separator", "newline")  # the system's would cut the line above at its colon
+    scripts = script.ScriptDirectory.from_config(settings)
     current = read_revisions(connection, schema)
-    if not set(current) <= {revision.revision for revision in script.walk_revisions()}:
+    if not set(current) <= {revision.revision for revision in scripts.walk_revisions()}:
         raise StoreError(
             f"{url} was written by a newer version (schema {', '.join(current)})",
             hint="use that version or a later one",
         )
-    if current != script.get_heads():
-        command.upgrade(config, "head")
+    if current != scripts.get_heads():
+        command.upgrade(settings, "head")
 
 
 # The library's own tables.

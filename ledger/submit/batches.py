@@ -54,10 +54,8 @@ class ChainCalls:
     def prepare(
         self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None = None
     ) -> tuple[bytes, int]:
-        """Return calldata and gas limit. `known_limit` is that of `Chain.simulate`.
-
-        Raises ContractRefusedError with the contract's own error.
-        """
+        """Return calldata and gas limit. `known_limit` is that of `Chain.simulate`. Raises ContractRefusedError with
+        the contract's own error."""
         if records[0].contract == FORWARDER:
             signed = parse_request(records[0].payload)
             return execute_data(signed), self._chain.simulate_forward(signed, sender)
@@ -68,9 +66,7 @@ class ChainCalls:
         self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
     ) -> list[tuple[bytes, int] | None]:
         """Like `prepare` for records of several calls with known gas limits; None for a call that needs another look.
-
-        Raises ChainError.
-        """
+        Raises ChainError."""
         # Forward requests may refuse each other, and have fixed gas limits: they are looked at one by one.
         plain = list(takewhile(lambda one: one[0][0].contract != FORWARDER, known))
         calls = [(*_joined(self._chain, records), limit) for records, limit in plain]
@@ -80,9 +76,7 @@ class ChainCalls:
 
     def find_refusal(self, record: QueuedRecord, sender: bytes, head: Head) -> ContractRefusedError | None:
         """Return with what error the contract refuses the record alone after block `head`; None if it accepts it.
-
-        Raises ChainUnreachableError if the node does not have that block.
-        """
+        Raises ChainUnreachableError if the node does not have that block."""
         try:
             if record.contract == FORWARDER:
                 self._chain.simulate_forward(parse_request(record.payload), sender, head.number)
@@ -294,18 +288,14 @@ class Calls(Protocol):
         """Return how many of the records, from the first on, a single call can make."""
 
     def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:
-        """Return calldata and gas limit. `known_limit` is the gas limit of an earlier call of the same shape.
-
-        Raises ContractRefusedError with the contract's own error.
-        """
+        """Return calldata and gas limit. `known_limit` is the gas limit of an earlier call of the same shape. Raises
+        ContractRefusedError with the contract's own error."""
 
     def prepare_all(
         self, known: Sequence[tuple[Sequence[QueuedRecord], int]], sender: bytes
     ) -> list[tuple[bytes, int] | None]:
         """Like `prepare` for records of several calls with known gas limits; None for a call that needs another look.
-
-        Each is looked at by itself: none as if those before it were made.
-        """
+        Each is looked at by itself: none as if those before it were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +323,7 @@ class Batches:
 
     def build(self, writer: OutboxWriter, size: int) -> Batch | None:
         """Return the next batch, of at most `size` records; None if no record is queued, or the next one has to wait
-        for earlier transactions or for another block.
-
-        Marks records as failed that the contract refuses for good.
-        """
+        for earlier transactions or for another block. Marks records as failed that the contract refuses for good."""
         while groups := self._groups(size, 1):
             records = groups[0]
             found = self._try(records)
@@ -361,10 +348,8 @@ class Batches:
         self._limits.clear()
 
     def build_all(self, writer: OutboxWriter, size: int, most: int) -> list[Batch]:
-        """Like `build`, for up to `most` batches, which the contract accepts one without the other.
-
-        Ends before the first one that needs another look, unless that is the only one.
-        """
+        """Like `build`, for up to `most` batches, which the contract accepts one without the other. Ends before the
+        first one that needs another look, unless that is the only one."""
         batches = self._accepted(self._groups(size, most))
         if batches:
             self._refusals.forget_all()
@@ -450,10 +435,8 @@ class Batches:
         return Batch(records, data, limit)
 
     def _longest_accepted(self, records: list[QueuedRecord]) -> Batch:
-        """Return the longest accepted prefix of records that are refused together, by binary search.
-
-        Raises ContractRefusedError when the first record alone is refused.
-        """
+        """Return the longest accepted prefix of records that are refused together, by binary search. Raises
+        ContractRefusedError when the first record alone is refused."""
         batch = self._simulated(records[:1])
         refused = len(records)
         while refused - len(batch.records) > 1:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from millmark.ledger import forward_requests
-from millmark.ledger.chain import Deployment, RawLog, call_data, decode_log, multicall_data, read_kinds
+from millmark.ledger.chain import Deployment, RawLog, decode_log, multicall_data, read_kinds
 from millmark.ledger.errors import (
     ChainError,
     ChainUnreachableError,
@@ -35,10 +35,10 @@ from millmark.ledger.records import RECORD_TYPES, Contract, Record
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.outbox_records import Entry, OutboxState, QueuedRecord, SentTransaction
+from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, SentTransaction
 from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.submit.batches import AtOnce, Batch, Batches, describe_chain
-from millmark.ledger.submit.submitter import Lease
+from millmark.ledger.submit.submitter import Lease, build_entry
 
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
@@ -97,10 +97,8 @@ class Relay(Protocol):
         """Return the gas that a forwarded call needs. Raises ContractRefusedError with the contract's own error."""
 
     def send(self, raw: bytes) -> None:
-        """Send a request in JSON. On return the relay has stored it durably. Idempotent.
-
-        Raises ContractRefusedError when the ledger refuses it now, RequestError when the relay must not relay it.
-        """
+        """Send a request in JSON. On return the relay has stored it durably. Idempotent. Raises ContractRefusedError
+        when the ledger refuses it now, RequestError when the relay must not relay it."""
 
     def look(self, digest: bytes) -> Outcome | None:
         """Return the outcome of a request so far; None if the relay does not know the request."""
@@ -147,11 +145,7 @@ class RelaySubmitter:
     def submit(self, records: Sequence[tuple[str, Record]], depends_on: Mapping[str, str] | None = None) -> list[int]:
         """Like `Submitter.submit`."""
         needed = depends_on or {}
-        entries = [
-            Entry(key, record.contract.value, type(record).__name__, call_data(record), needed.get(key))
-            for key, record in records
-        ]
-        return self._outbox.enqueue(self.key, entries)
+        return self._outbox.enqueue(self.key, [build_entry(key, one, needed.get(key)) for key, one in records])
 
     def drain(self, timeout_s: float = 60.0) -> None:
         """Like `Submitter.drain`."""
@@ -207,7 +201,8 @@ class RelaySubmitter:
         contract = Contract(batch.records[0].contract)
         known = self._outbox.next_nonce(self.key)
         first = self._terms().nonce if known is None else known
-        return writer.allocate(first, batch.records, self._address(contract), batch.data, batch.gas_limit)
+        address = self._deployment.registry if contract is Contract.REGISTRY else self._deployment.ledger
+        return writer.allocate(first, batch.records, address, batch.data, batch.gas_limit)
 
     def _follow(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         if transaction.state is OutboxState.NONCED:
@@ -265,9 +260,7 @@ class RelaySubmitter:
 
     def _settle_idle(self, writer: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
         """Continue with a request that the relay is not processing: send it again, or settle it once it has expired.
-
-        This machine's clock decides neither.
-        """
+        This machine's clock decides neither."""
         refused = bool(outcomes) or _digest(transaction) in self._refused
         waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
         if not refused and waited_s < self._resend_s:
@@ -326,15 +319,10 @@ class RelaySubmitter:
             raise ChainError("the relay's clock is far ahead of this machine's", hint="set this machine's clock")
         return terms
 
-    def _address(self, contract: Contract) -> bytes:
-        return self._deployment.registry if contract is Contract.REGISTRY else self._deployment.ledger
-
 
 def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, outcome: Outcome) -> list[int]:
-    """Return the sequences of the records that a contract call made, in call order.
-
-    Raises ChainError unless the logs reported by the relay are exactly those records, by this key.
-    """
+    """Return the sequences of the records that a contract call made, in call order. Raises ChainError unless the logs
+    reported by the relay are exactly those records, by this key."""
     expected = [_EVENTS[contract, kind] for kind in read_kinds(contract, data)]
     decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == address]
     found = [record for record in decoded if record is not None and record.key == key]

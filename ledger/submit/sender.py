@@ -198,7 +198,8 @@ class Sender:
         ]
 
     def _sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
-        return _store(writer, transaction, self._signed(transaction, fees, transaction.noop), fees)
+        signed = self._signed(transaction, fees, transaction.noop)
+        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
 
     def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
         if noop:
@@ -286,10 +287,7 @@ class Sender:
         self, writer: OutboxWriter, transactions: Sequence[SentTransaction], sight: Sight, before: int
     ) -> list[SentTransaction]:
         """Send the stored bytes of pending transactions, but for those that were sent a moment ago. `before`: how many
-        others are pending.
-
-        Returns those that were sent, in their current versions.
-        """
+        others are pending. Returns those that were sent, in their current versions."""
         current = [self._reconsider(writer, transaction) for transaction in transactions]
         due = [transaction for transaction in current if self._is_due(transaction, sight)]
         if not due:
@@ -363,12 +361,6 @@ def versions_of(transaction: SentTransaction) -> list[Version]:
     return [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
 
 
-def _store(
-    writer: OutboxWriter, transaction: SentTransaction, signed: SignedTransaction, fees: Fees
-) -> SentTransaction:
-    return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
-
-
 def _raw(transaction: SentTransaction) -> bytes:
     if transaction.raw is None:
         raise SubmitError(f"transaction {transaction.id} was never signed", hint="report this")
@@ -402,10 +394,7 @@ class Gaps:
 
     def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction], count: int) -> bool:
         """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough. `count`:
-        number of nonces that the chain has counted.
-
-        Returns whether it did.
-        """
+        number of nonces that the chain has counted. Returns whether it did."""
         missing = self._missing(open_transactions, count)
         now = time.monotonic()
         # The clock starts when a gap is first seen, and starts again if it disappears in between.

@@ -51,9 +51,7 @@ def is_set_back(chain: Chain, store: Store, signer: bytes) -> bool:
 
 def reopen_records(chain: Chain, store: Store, signer: bytes) -> int:
     """Have the records sent again that were final in blocks which the chain lost. Returns their number. Idempotent.
-
-    Raises ChainError, also NodeBehindError as long as the chain is shorter than it was: the node may be behind.
-    """
+    Raises ChainError, also NodeBehindError as long as the chain is shorter than it was: the node may be behind."""
     chain.verify_served()
     lost = list(_find_set_back(chain, store, signer))
     used = chain.node.transaction_count(signer)

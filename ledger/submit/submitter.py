@@ -54,10 +54,8 @@ class Lease:
         self._seen_at = 0.0
 
     def hold(self) -> OutboxWriter:
-        """Take or renew the lease if necessary, and return the writer that it fences.
-
-        Raises LeaseHeldError while another submitter holds it.
-        """
+        """Take or renew the lease if necessary, and return the writer that it fences. Raises LeaseHeldError while
+        another submitter holds it."""
         if self._writer is not None and time.monotonic() - self._renewed_at < self._lease_s / _RENEWALS:
             return self._writer
         row = self._outbox.lease(self._signer)
@@ -142,8 +140,7 @@ class Submitter:
         depends on a record that was not queued before. Then nothing is queued.
         """
         needed = depends_on or {}
-        entries = [build_entry(key, record, needed.get(key)) for key, record in records]
-        return self._outbox.enqueue(self.key, entries)
+        return self._outbox.enqueue(self.key, [build_entry(key, one, needed.get(key)) for key, one in records])
 
     def drain(self, timeout_s: float = 60.0) -> None:
         """Run steps until none of this key's records that are queued now is queued or pending any more. What others
@@ -169,16 +166,12 @@ class Submitter:
 
     def await_mined(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
         """Run steps until these records are in blocks, which may not be final yet, or will be in none by themselves.
-
-        Raises as `drain` does.
-        """
+        Raises as `drain` does."""
         self._await(ids, (OutboxState.QUEUED, *UNMINED), "in no block", timeout_s)
 
     def await_final(self, ids: Sequence[int], timeout_s: float = 60.0) -> None:
-        """Run steps until these records are in final blocks, or will be in none by themselves.
-
-        Raises as `drain` does.
-        """
+        """Run steps until these records are in final blocks, or will be in none by themselves. Raises as `drain`
+        does."""
         self._await(ids, (OutboxState.QUEUED, *OPEN), "in no final block", timeout_s)
 
     def _await(self, ids: Sequence[int], states: Sequence[OutboxState], left: str, timeout_s: float) -> None:
@@ -265,7 +258,7 @@ class Submitter:
             return
         if not self._lookout.is_caught_up(sight.head):
             return
-        left = self._room(sight, pending)
+        left = self._window.room(sight.head, pending + self._tracker.unsettled)
         while left > 0:
             started = self._start(writer, sight, left)
             if not started:
@@ -275,9 +268,6 @@ class Submitter:
             # Others may only follow where these are in a block already: the contract may say something else to them.
             if self._chain.profile.timed_blocks or self._sender.is_stopped:
                 return
-
-    def _room(self, sight: Sight, pending: int) -> int:
-        return self._window.room(sight.head, pending + self._tracker.unsettled)
 
     def _start(self, writer: OutboxWriter, sight: Sight, most: int) -> list[SentTransaction]:
         """Sign and store up to `most` transactions, which the contract accepts one without the other."""

@@ -60,10 +60,8 @@ class Spender:
 
 
 def find_spender(node: Node, key: bytes, nonce: int, last: int) -> Spender | None:
-    """Return the transaction of `key` with this nonce in a block up to `last`; None if the node shows none.
-
-    Raises ChainError, also if the node no longer has the state of the blocks in question.
-    """
+    """Return the transaction of `key` with this nonce in a block up to `last`; None if the node shows none. Raises
+    ChainError, also if the node no longer has the state of the blocks in question."""
     number = _find_block(node, key, nonce, last)
     if number is None:
         return None
@@ -225,10 +223,8 @@ class Tracker:
     def _look_at_mined(
         self, mined: Sequence[SentTransaction], sight: Sight
     ) -> tuple[list[SentTransaction], list[SentTransaction]]:
-        """Those of the mined transactions that are final now, and those whose block is not on the chain any more.
-
-        A block of the same hash has the same transactions. So one question a block suffices, once for each head.
-        """
+        """Those of the mined transactions that are final now, and those whose block is not on the chain any more. A
+        block of the same hash has the same transactions. So one question a block suffices, once for each head."""
         unseen = [one for one in mined if self._seen_at.get(one.id) != sight.head.hash]
         numbers = sorted({one.block_number for one in unseen if one.block_number is not None})
         headers = dict(zip(numbers, self._chain.node.find_headers(numbers), strict=True)) if numbers else {}
@@ -305,9 +301,7 @@ class Tracker:
 
     def _settle_without(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool) -> None:
         """Queue the records of a transaction again that was mined without making them, once its block is final.
-
-        Earlier, a reorganisation could still bring a version that makes them, and they would be recorded twice.
-        """
+        Earlier, a reorganisation could still bring a version that makes them, and they would be recorded twice."""
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
             self._tell("reorganised", transaction)

@@ -17,7 +17,7 @@ from millmark.ledger.trust import BelievedBlock, Validators
 from millmark.ledger.verify._attention import compared_inputs, conversions, undated
 from millmark.ledger.verify._disclosures import named_starts
 from millmark.ledger.verify._footprints import proved_footprints, unproved_footprints
-from millmark.ledger.verify._state import Entry, Lot, made_of
+from millmark.ledger.verify._state import Entry, made_of
 from millmark.ledger.verify._status import Verified
 from millmark.ledger.verify.report import moment
 from millmark.ledger.verify.statements import Age, Fields, Statement, say
@@ -272,7 +272,8 @@ def _outside_of_histories(verified: Verified) -> Iterator[Statement]:
     received = [lot for lot in verified.line if lot.from_outside]
     if received:
         numbers = tuple(lot.sequence for lot in received)
-        yield say("received_lots", None, numbers, lots=len(received), received=verified.things(_names(received)))
+        names = verified.things([lot.subject for lot in received])
+        yield say("received_lots", None, numbers, lots=len(received), received=names)
 
 
 def _sisters(verified: Verified) -> tuple[list[bytes], tuple[int, ...]]:
@@ -333,7 +334,3 @@ def _not_measured(verified: Verified) -> Iterator[Statement]:
         yield say("execution")
     if found.operations or found.hashed_operations:
         yield say("finished")
-
-
-def _names(lots: list[Lot]) -> list[bytes]:
-    return [lot.subject for lot in lots]

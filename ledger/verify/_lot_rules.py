@@ -491,8 +491,7 @@ def _withdrawn(entry: Entry[lots.CustodyWithdrawn], state: State) -> None:
 
 def _reclaimed(entry: Entry[lots.CustodyReclaimed], state: State) -> None:
     """Not established: that the custodian had not been able to act for 14 days, and that a participant that is not a
-    party of the order was its trustee. The proved state has neither as it was at the time.
-    """
+    party of the order was its trustee. The proved state has neither as it was at the time."""
     lot = state.lot(entry, entry.histories[0])
     from_ = entry.event.from_
     state.proved.participant(entry, from_)
@@ -544,10 +543,7 @@ def _verify_way(
     entry: Entry[Event], state: State, lot: Lot, to: int, depth: int = 0, *, reclaimed: bool = False
 ) -> None:
     """Raises ReplayRefused unless every gate on the way to `to` is open, and everything packed in the lot is held, or
-    quarantined if it is reclaimed.
-
-    Not established for packed lots without a history in the bundle.
-    """
+    quarantined if it is reclaimed. Not established for packed lots without a history in the bundle."""
     hold(depth <= _MAX_DEPTH, entry, "packed too deep", lot.subject)
     _verify_gate(entry, state, lot, to)
     for name in sorted(lot.contents):

@@ -47,9 +47,7 @@ class StateProof:
 
     def verify_contracts(self, bundle: Bundle, trust: TrustFile) -> None:
         """Step 2: the bundle is about the trust file's chain and contracts, and each address has the trusted code.
-
-        Raises TrustRefused. Not established: which contracts it lists; see `verify_listed`.
-        """
+        Raises TrustRefused. Not established: which contracts it lists; see `verify_listed`."""
         _verify_same("chain id", bundle.chain_id, trust.chain_id)
         _verify_same("registry", bundle.registry, trust.registry.address)
         _verify_same("ledger", bundle.ledger, trust.ledger.address)
@@ -70,10 +68,8 @@ class StateProof:
             raise TrustRefused(f"account of {name}: {error.cause}") from None
 
     def read(self, bundle: Bundle) -> Proved:
-        """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused.
-
-        Also refused is a node that is not needed: with superfluous bytes, the same bundle could have many texts.
-        """
+        """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused. Also refused
+        is a node that is not needed: with superfluous bytes, the same bundle could have many texts."""
         registry, ledger = bundle.registry, bundle.ledger
         machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]
         proved = Proved(
@@ -107,16 +103,16 @@ class StateProof:
         return found
 
     def _head(self, address: bytes, name: bytes) -> bytes:
-        try:
-            return self._word(address, head_slot(name))
-        except errors.ProofError as error:
-            raise ProofsRefused(f"the head: {error.cause}", subject=name) from None
+        return self._named(address, head_slot(name), "the head", name)
 
     def _machine(self, address: bytes, name: bytes) -> int:
+        return int.from_bytes(self._named(address, machine_slot(name), "the number of a machine", name), "big")
+
+    def _named(self, address: bytes, slot: bytes, what: str, name: bytes) -> bytes:
         try:
-            return int.from_bytes(self._word(address, machine_slot(name)), "big")
+            return self._word(address, slot)
         except errors.ProofError as error:
-            raise ProofsRefused(f"the number of a machine: {error.cause}", subject=name) from None
+            raise ProofsRefused(f"{what}: {error.cause}", subject=name) from None
 
     def _name_keys(self, address: bytes, identities: Iterable[IdentityShown]) -> dict[tuple[int, int], NameKeySlots]:
         """The name keys of the identities' proofs, and for each the one that follows: it may not exist."""
@@ -136,10 +132,7 @@ class StateProof:
                 yield name, self._machine(bundle.registry, name) != 0
             else:
                 slot = slots_of(StreamSlots, name)[0] if one.kind is SubjectKind.STREAM else head_slot(name)
-                try:
-                    yield name, any(self._word(bundle.ledger, slot))
-                except errors.ProofError as error:
-                    raise ProofsRefused(f"an earlier name: {error.cause}", subject=name) from None
+                yield name, any(self._named(bundle.ledger, slot, "an earlier name", name))
 
     def _word(self, address: bytes, slot: bytes) -> bytes:
         return parse_word(verify_in(self._nodes, self._storage_roots[address], keccak256(slot), self._used))
@@ -318,9 +311,7 @@ def _verify_key(bundle: Bundle, state: State, identity: IdentityShown, name: byt
 
 def _verify_place(state: State, identity: IdentityShown, name: bytes) -> None:
     """The subject is one of the bundle's, and was recorded before its creator replaced the key that named it.
-
-    Otherwise, a subject under the earlier key could still be recorded, and shown, after one under the later key was.
-    """
+    Otherwise, a subject under the earlier key could still be recorded, and shown, after one under the later key was."""
     following = state.proved.name_keys[identity.creator, len(identity.proofs)]
     places: Mapping[SubjectKind, object] = {
         SubjectKind.ORDER: state.orders,

@@ -183,8 +183,7 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
 
 def _withheld(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
     """Yield (subject, sequence, count): `count` withheld records come right before record `sequence`, or at the end if
-    0.
-    """
+    0."""
     for history in bundle.histories:
         count = 0
         for one in (*history.records, 0):

@@ -359,10 +359,8 @@ def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:
 
 
 def was_approved(model: ModelSlots, time: int) -> bool:
-    """Whether a model can have been approved at a time: it is approved, or was retired or withdrawn then or later.
-
-    Not established: that it was approved already at that time, since the state does not have the time of the approval.
-    """
+    """Whether a model can have been approved at a time: it is approved, or was retired or withdrawn then or later. Not
+    established: that it was approved already at that time, since the state does not have the time of the approval."""
     if model.state is records.ModelState.WITHDRAWN and model.withdrawn_at < time:
         return False
     return did_stand(model, time, time) and (model.retired_at == 0 or model.retired_at >= time)
@@ -384,10 +382,8 @@ def _shown(name: int | bytes) -> str:
 
 
 def ancestors_of(state: State, lot: Lot) -> set[bytes]:
-    """The subjects of all lots from which a lot was made, through any number of transformations and reworks.
-
-    The set is complete: replay refuses bundles that lack one of their histories.
-    """
+    """The subjects of all lots from which a lot was made, through any number of transformations and reworks. The set is
+    complete: replay refuses bundles that lack one of their histories."""
     found: set[bytes] = set()
     waiting = list(lot.inputs)
     while waiting:
@@ -400,10 +396,8 @@ def ancestors_of(state: State, lot: Lot) -> set[bytes]:
 
 
 def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
-    """The subjects of all lots that were made directly from the parts, or into which the parts went as components.
-
-    The set is complete: a part's history has all its records, and replay refuses withheld records in it.
-    """
+    """The subjects of all lots that were made directly from the parts, or into which the parts went as components. The
+    set is complete: a part's history has all its records, and replay refuses withheld records in it."""
     return {lot for part in parts for lot in _outputs(state, part)}
 
 

@@ -117,10 +117,7 @@ class Verified:
 
 def verify_status(verified: Verified) -> None:
     """Step 11: no part is spent or quarantined, and the certificates that decide about each pass and are valid, unless
-    the buyer waived that inspector's gate.
-
-    Judged at the proof block and now. Raises StatusRefused.
-    """
+    the buyer waived that inspector's gate. Judged at the proof block and now. Raises StatusRefused."""
     for name in verified.bundle.parts:
         lot = verified.state.lots[name]
         for latest in verified.state.deciding(lot):
@@ -155,8 +152,7 @@ def foremost(verified: Verified, lot: Lot) -> Certificate | None:
 
 def status_of(verified: Verified, certificate: Certificate, time: int, lot: Lot | None = None) -> CertificateStatus:
     """A certificate's status at the proof block, for `lot` or else its own. Only expiry and an unmet demand for opening
-    are judged at `time`, since they take effect without a record.
-    """
+    are judged at `time`, since they take effect without a record."""
     lot = verified.state.lots[certificate.lot] if lot is None else lot
     if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED

@@ -54,10 +54,8 @@ def verify_files(
     max_behind: int = MAX_ANCESTRY,
     any_status: bool = False,
 ) -> Answer:
-    """Verify a bundle's file against a trust file (see `verify_bundle`).
-
-    Raises InputError if one of them cannot be read, or the trust file is malformed.
-    """
+    """Verify a bundle's file against a trust file (see `verify_bundle`). Raises InputError if one of them cannot be
+    read, or the trust file is malformed."""
     believed = _read_trust(trust)
     data = read_bundle(bundle)
     try:

@@ -26,7 +26,7 @@ from millmark.quality.model import MAX_MODEL_BYTES
 from millmark.quality.process import MachineState, ProcessModel, Proposal, arrays, parse_process_model, propose_setpoint
 from millmark.quality.process.proposals import parse_terms
 from millmark.quality.process.records import build_process_model, process_digest
-from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as
+from millmark.quality.process.telemetry import Layout, Telemetry, load_telemetry, read_as, run_line
 
 _EXAMPLES = """  python -m millmark.quality process example --out line
   python -m millmark.quality process train --inputs line/moulder.csv --step 60 --states temperature,pressure,speed \\
@@ -128,8 +128,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _write_example(options: argparse.Namespace) -> Answer:
-    from millmark.quality.process.telemetry import run_line  # noqa: PLC0415  the plant is needed for nothing else
-
     make_folder(options.out)
     names = ("moulder", "press")
     for name, telemetry in zip(names, run_line(options.minutes, options.seed), strict=True):
@@ -146,10 +144,9 @@ def _write_example(options: argparse.Namespace) -> Answer:
 def _train(options: argparse.Namespace) -> Answer:
     let_idle_threads_sleep()
     try:
-        from millmark.quality.process.training import Recipe, train_process  # noqa: PLC0415  the other commands need no torch
+        from millmark.quality.process import training  # noqa: PLC0415  the other commands need no torch
     except ModuleNotFoundError as missing:
         raise InputError(f"train needs {missing.name}", hint="install millmark[quality]") from missing
-    from millmark.quality.process.training import build_process_card  # noqa: PLC0415  likewise
 
     layout = Layout(
         options.states,
@@ -163,9 +160,9 @@ def _train(options: argparse.Namespace) -> Answer:
     )
     telemetry = load_telemetry(options.inputs, options.step)
     make_folder(options.out)
-    recipe = Recipe(options.horizon, options.history, options.hidden, options.rounds, folds=options.folds)
-    trained = train_process(telemetry, layout, recipe, options.seed)
-    card = build_process_card(trained, telemetry, layout, options.inputs[0].name)
+    recipe = training.Recipe(options.horizon, options.history, options.hidden, options.rounds, folds=options.folds)
+    trained = training.train_process(telemetry, layout, recipe, options.seed)
+    card = training.build_process_card(trained, telemetry, layout, options.inputs[0].name)
     write(options.out / "model.bin", build_process_model(trained.model))
     write(options.out / "card.json", card)
     files = {"model_file": str(options.out / "model.bin"), "card_file": str(options.out / "card.json")}

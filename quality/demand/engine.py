@@ -25,7 +25,6 @@ from millmark.quality.errors import InputError
 from millmark.quality.notes import Note
 
 # Demand that is zero in many weeks: quantiles from what was seen, and a mean that is right in sum.
-#
 # An error per week says little here (a forecast of nothing has the least absolute error), so these series are judged by
 # the pinball loss over nine quantiles, over the series' scale. Quantiles are those of past weeks, recent ones counting
 # more in some candidates; which candidate counts is decided by the back-test over all series of the set. The mean is
@@ -38,7 +37,6 @@ _LONGEST_GAP = 1.32
 _LEAST = 8
 _SPANS: Final = {"all weeks": 0, "26 weeks": 26, "52 weeks": 52}
 _HALF_LIVES: Final = {"half-life 8": 8.0, "half-life 26": 26.0}
-MEANS: Final = ("Past mean", "CrostonOptimized", "TSB", "ADIDA")
 
 
 class Choice:

@@ -32,7 +32,6 @@ def scaled_pinball(quantiles: Values, levels: Sequence[float], actual: Values, s
 
 
 # Intervals by split conformal prediction: no distribution is assumed, only that errors go on as in the back-test.
-#
 # An error is divided by how large errors are at its step of the horizon (over all series), and by how large they are
 # for its series (in the other windows, so that no error is judged by itself). The quantile of these quotients,
 # multiplied by the same two sizes, is half the width of the interval (Papadopoulos et al. 2002; Lei et al. 2018).
@@ -92,7 +91,6 @@ def _size(rows: Values, everyone: float) -> float:
 
 
 # Brings a total and its parts in line: the figures that add up and are nearest to those that were forecast.
-#
 # That is MinT with equal weights (Wickramasuriya, Athanasopoulos and Hyndman 2019), for a total that is split in
 # several ways at once: the values of each option add up to the product's demand.
 

@@ -105,7 +105,6 @@ def _models() -> Mapping[str, Any]:
 
 
 # One LightGBM model over all series: what the others' past says about how a series goes on.
-#
 # A row is a series at a moment: its latest changes, what it did a season ago, how much it varies, and covariates of the
 # step to be forecast, all over the series' own scale. There is a model for each step; it forecasts the change since the
 # last value.

@@ -186,7 +186,6 @@ def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
 
 
 # Canonical bytes of an integer network after the header: section 3.1 of `quality/FORMAT.md`.
-#
 # A network has exactly one byte form, and `parse_body` accepts no other.
 
 MAGIC = b"MMQN"
@@ -258,7 +257,6 @@ def _describe_layer(layer: Layer) -> str:
 
 
 # The integer network in pure Python: slow, short and without dependencies.
-#
 # Python's integers do not overflow, and its `>>` rounds towards minus infinity, as FORMAT.md requires.
 
 

@@ -27,7 +27,6 @@ from millmark.quality.inference import LOGIT_LIMIT, Scale
 from millmark.quality.network.records import MAX_ACTIVATION, MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
 # The float networks that training fits before they are quantised.
-#
 # Both kinds consist of blocks of (linear operation, batch norm, ReLU) followed by a linear layer for the logits; the
 # CNN averages over time before that layer. The integer format supports exactly this, so every trained network has a
 # layer structure that can be exported.
@@ -436,7 +435,8 @@ class _Fitting:
             batch = order[start : start + self._recipe.batch]
             x = _to_float(self._inputs[batch.numpy()])
             shown = _augment(x, self.network.narrowest) if self._recipe.augmented else x
-            softened = _soften(self._wanted[batch], self._recipe.smoothing)
+            wanted, smoothing = self._wanted[batch], self._recipe.smoothing
+            softened = wanted * (1 - smoothing) + smoothing / max(2, wanted.shape[1])
             loss = _loss(self.network(shown), softened, self._weights[batch])
             self._optimiser.zero_grad()
             torch.autograd.backward(loss)
@@ -457,10 +457,6 @@ def _build_targets(problem: Problem) -> torch.Tensor:
     if problem.outputs == 1:
         return classes.to(torch.float32).unsqueeze(1)
     return nn.functional.one_hot(classes, problem.outputs).to(torch.float32)
-
-
-def _soften(wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
-    return wanted * (1 - smoothing) + smoothing / max(2, wanted.shape[1])
 
 
 def _loss(logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

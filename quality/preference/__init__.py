@@ -5,8 +5,8 @@
     fitted = fit_logit(choices, random=("time",))       mixed logit: the coefficient differs between people
     fitted.shares(attributes, available), fitted.ratio("co2", "price")
 
-Attributes are integers. Only `millmark.quality.preference.logit` imports torch, when it fits; shares of what was fitted
-need numpy alone. Knows nothing of orders: `millmark.services.planning.forecast.making` makes the choices of them.
+Attributes are integers. Only `millmark.quality.preference.logit` imports torch; shares of what was fitted need numpy
+alone. Knows nothing of orders: `millmark.services.planning.forecast.learning` makes the choices of them.
 """
 
 from __future__ import annotations

@@ -148,7 +148,8 @@ class Fitted:
 
     def shares(self, choices: Choices) -> _Array:
         """N x J: how likely each available alternative is taken. Which one was is not looked at."""
-        self._verify(choices)
+        if (choices.names, choices.scales) != (self.names, self.scales):
+            raise InputError("the choices have other attributes than the model", hint="build them in the same way")
         values, available = choices.scaled(), choices.available
         if not self.deviations.any():
             return _probabilities(values @ self.coefficients, available)
@@ -182,10 +183,6 @@ class Fitted:
         if name not in self.names:
             raise InputError(f"the model has no attribute {name[:40]!r}", hint=f"it has {', '.join(self.names)}")
         return self.names.index(name)
-
-    def _verify(self, choices: Choices) -> None:
-        if (choices.names, choices.scales) != (self.names, self.scales):
-            raise InputError("the choices have other attributes than the model", hint="build them in the same way")
 
 
 def _probabilities(utilities: _Array, available: NDArray[np.bool_]) -> _Array:

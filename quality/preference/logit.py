@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from millmark.quality.errors import InputError
 from millmark.quality.preference.choices import Choices, Fitted, normal_draws
-
-if TYPE_CHECKING:
-    import torch
 
 DRAWS, SEED = 200, 1
 _ENOUGH = 10
@@ -90,8 +88,6 @@ def _independent(choices: Choices) -> tuple[NDArray[np.bool_], list[str]]:
 def _fit_multinomial(
     choices: Choices, kept: NDArray[np.bool_], penalties: NDArray[np.float64], notes: list[str], draws: int, seed: int
 ) -> Fitted:
-    import torch  # noqa: PLC0415 - heavy; shares need none
-
     values = torch.from_numpy(choices.scaled()[:, :, kept])
     few = len(choices) < _ENOUGH * int(kept.sum())
     if few:
@@ -119,8 +115,6 @@ def _fit_multinomial(
 
 def _newton(values: torch.Tensor, choices: Choices, penalties: NDArray[np.float64]) -> tuple[torch.Tensor, bool]:
     """The maximum, and whether it was reached at finite coefficients."""
-    import torch  # noqa: PLC0415 - as above
-
     weights = torch.from_numpy(penalties)
     at = torch.zeros(values.shape[2], dtype=torch.float64)
     for _ in range(_STEPS):
@@ -149,8 +143,6 @@ def _newton(values: torch.Tensor, choices: Choices, penalties: NDArray[np.float6
 
 def _derivatives(values: torch.Tensor, choices: Choices, at: torch.Tensor) -> tuple[Any, Any, Any]:
     """Log-likelihood, its gradient, and the information matrix (less the second derivatives)."""
-    import torch  # noqa: PLC0415 - as above
-
     available = torch.from_numpy(choices.available)
     utilities = (values @ at).masked_fill(~available, -torch.inf)
     logs = torch.log_softmax(utilities, 1)
@@ -174,8 +166,6 @@ def _separated(choices: Choices) -> str:
 
 def _fit_mixed(choices: Choices, kept: NDArray[np.bool_], places: Sequence[int], start: Fitted) -> Fitted:
     """Adds a standard deviation to some coefficients. People's choices share their coefficients."""
-    import torch  # noqa: PLC0415 - as above
-
     values = torch.from_numpy(choices.scaled())
     drawn = torch.from_numpy(normal_draws(start.draws, len(choices.names), start.seed))
     free = torch.from_numpy(np.flatnonzero(kept))
@@ -219,8 +209,6 @@ def _simulated(
     deviations: tuple[torch.Tensor, Sequence[int]],
 ) -> torch.Tensor:
     """Simulated log-likelihood: for each person the mean over the draws of the product over its choices."""
-    import torch  # noqa: PLC0415 - as above
-
     whole = torch.zeros(values.shape[2], dtype=torch.float64).index_copy(0, means[1], means[0])
     spread = torch.zeros_like(whole).index_copy(0, torch.tensor(deviations[1]), deviations[0])
     # All draws at once: N x J x K times K x R.
@@ -242,8 +230,6 @@ def _covariance(
     deviations: tuple[torch.Tensor, Sequence[int]],
 ) -> NDArray[np.float64] | None:
     """The covariance of the means, from the second derivatives at the maximum; None where they do not determine it."""
-    import torch  # noqa: PLC0415 - as above
-
     count = len(means[0])
 
     def at(both: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,7 @@
 """The state of a machine over time: a model of its telemetry, exact in integers, and setpoints proposed with it.
 
 `quality/process/PROCESS.md` specifies the model's bytes, how it is evaluated, and what each figure means. All but
-`dynamics`, `training` and `gradient` needs numpy alone, so that setpoints can be proposed where Torch is not
-installed.
+`dynamics` and `training` needs numpy alone, so that setpoints can be proposed where Torch is not installed.
 """
 
 from __future__ import annotations

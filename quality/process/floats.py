@@ -355,7 +355,6 @@ class Search:
 
 
 # Spectral projected gradient (Birgin, Martinez and Raydan, 2000) within bounds and rates, for few starts at once.
-#
 # Every point that is evaluated is within bounds and rates; what is returned is the best of them.
 
 _ROUNDS: Final = 14

@@ -301,8 +301,8 @@ class Attempt:
 # [limit.temperature]
 # low = 190
 # high = 225
-#     [machine]
-#     overhauled_at = 1767225600        # Unix time of its last overhaul, if it had one
+# [machine]
+# overhauled_at = 1767225600        # Unix time of its last overhaul, if it had one
 
 MAX_BYTES: Final = 1 << 16
 _TABLES = ("prices", "horizon", "setpoint", "limit", "machine")

@@ -287,7 +287,6 @@ def _require_sums(what: str, weights: Integers, biases: Integers) -> None:
 
 
 # The bytes of a process model: section 2 of `quality/process/PROCESS.md`.
-#
 # One model has exactly one byte form, and its digest is the SHA-256 of that.
 
 MAGIC: Final = b"MMQP"
@@ -383,7 +382,9 @@ def parse_process_model(content: bytes) -> ProcessModel:
         gate=reader.take_bytes(predicted),
         errors=tuple(reader.take(_LONG)[0] for _ in range(predicted)),
         regime=_parse_regime(reader, columns),
-        utilisation=_parse_utilisation(reader, predicted) if paired else None,
+        utilisation=Utilisation(_parse_pair(reader, predicted), _parse_pair(reader, predicted), reader.take(_LONG)[0])
+        if paired
+        else None,
     )
     if reader.left:
         raise ModelError(f"{reader.left} bytes follow the model")
@@ -423,11 +424,6 @@ def _parse_pair(reader: Reader, predicted: int) -> Pair:
 def _parse_regime(reader: Reader, columns: tuple[Column, ...]) -> Regime:
     side = sum(column.role is not Role.BACKLOG for column in columns)
     return Regime(_read(reader, ">i4", (side, side)), reader.take(_LONG)[0])
-
-
-def _parse_utilisation(reader: Reader, predicted: int) -> Utilisation:
-    phi, psi = _parse_pair(reader, predicted), _parse_pair(reader, predicted)
-    return Utilisation(phi, psi, reader.take(_LONG)[0])
 
 
 def _read(reader: Reader, kind: str, shape: tuple[int, ...]) -> Integers:

@@ -247,7 +247,6 @@ def to_runs(columns: tuple[Column, ...], fixed: Integers, run: Integers, rows: I
 
 
 # Two machines in line, each with temperature, pressure and speed: the model's own example, as a plant to learn from.
-#
 # A moulding machine and the press that follows it. The plant is written in physical terms that no model sees: heat and
 # pressure follow their setpoints slowly and act on each other, a fast machine stops more often and makes more rejects,
 # and each stop or reject is drawn. A row is a minute. Everything is reproducible from the seed.
@@ -257,15 +256,6 @@ CAPACITY: Final = 12.0
 """Parts that a machine makes in a minute at eta = e = 1."""
 SETPOINTS: Final = ("temperature_set", "pressure_set", "speed_set")
 COLUMNS: Final = ("temperature", "pressure", "speed", "energy", *SETPOINTS, "backlog", "eta", "e")
-LAYOUT: Final = Layout(
-    states=("temperature", "pressure", "speed"),
-    setpoints=SETPOINTS,
-    energy="energy",
-    backlog="backlog",
-    eta="eta",
-    e="e",
-    capacity=CAPACITY,
-)
 _CHECKS: Final = 240
 """Quarter seconds in a minute, each of which is a stop or not; and as many parts' worth of work that is good or not."""
 
@@ -362,7 +352,6 @@ def _tabulate(rows: list[PlantRow]) -> Telemetry:
 
 
 # Utilisation and effectiveness of a machine from times and quantities, named as in ISO 22400-2.
-#
 # Shares are integers in millionths, rounded down: what is recorded has no floats.
 
 _PPM = 1_000_000

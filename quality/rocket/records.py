@@ -121,7 +121,6 @@ class Rocket:
 
 
 # Canonical bytes of a rocket model after the header: section 3.2 of `quality/FORMAT.md`.
-#
 # A model has exactly one byte form, and `parse_body` accepts no other.
 
 MAGIC = b"MMQR"

@@ -21,21 +21,10 @@ from numpy.typing import NDArray
 from millmark.quality import errors, inference, metrics
 from millmark.quality.evaluate.scaling import apply_scales
 from millmark.quality.fitting import Problem, Progress, fit_scales, take_sample, undecided
+from millmark.quality.rocket import records
 from millmark.quality.rocket.arrays import prepare_section
-from millmark.quality.rocket.records import (
-    KERNELS,
-    MAX_RESPONSE,
-    MAX_WEIGHT,
-    MAX_WORD,
-    REACH,
-    TAPS,
-    Feature,
-    Rocket,
-    Section,
-)
 
 # Ridge regression with its strength chosen by leave-one-group-out cross-validation in closed form.
-#
 # A group is a row of the data and its mirrored copy, so that a row is never predicted by a fit that saw its copy. With
 # H = U diag(e / (e + strength)) U', where U are the left singular vectors and e the squared singular values of the
 # weighted and centred features, the residuals of group g in a fit without it are (I - H_gg)^-1 r_g, where r are the
@@ -133,21 +122,23 @@ def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generat
     quantile = 0
     for index, (dilation, features) in enumerate(_spread_dilations(width, features_a_kernel)):
         for padded in (False, True):
-            kernels = range((index + padded) % 2, len(KERNELS), 2)
+            kernels = range((index + padded) % 2, len(records.KERNELS), 2)
             for kernel in kernels:
                 window = inputs[generator.integers(len(inputs))]
                 responses = _respond(window, kernel, dilation, padded=padded)
                 # The sequence of quantiles continues from kernel to kernel, so that each one gets different ones.
                 shares = [(quantile + step) * _GOLDEN % 1 for step in range(1, features + 1)]
                 quantile += features
-                biases = np.clip(np.floor(np.quantile(responses, shares)), -MAX_RESPONSE, MAX_RESPONSE - 1)
+                biases = np.clip(
+                    np.floor(np.quantile(responses, shares)), -records.MAX_RESPONSE, records.MAX_RESPONSE - 1
+                )
                 layout.setdefault((dilation, padded), set()).update((kernel, int(bias)) for bias in biases)
     return [(*key, sorted(features)) for key, features in sorted(layout.items())]
 
 
 def _spread_dilations(width: int, features_a_kernel: int) -> list[tuple[int, int]]:
     """(dilation, features per kernel) pairs, ascending; the features add up to `features_a_kernel`."""
-    largest = np.log2((width - 1) / REACH)
+    largest = np.log2((width - 1) / records.REACH)
     dilations = np.floor(2 ** np.linspace(0, largest, features_a_kernel)).astype(int)
     return [
         (int(dilation), int(count)) for dilation, count in zip(*np.unique(dilations, return_counts=True), strict=True)
@@ -156,19 +147,21 @@ def _spread_dilations(width: int, features_a_kernel: int) -> list[tuple[int, int
 
 def _respond(window: Inputs, kernel: int, dilation: int, *, padded: bool) -> NDArray[np.int64]:
     """Responses (positions,) of one kernel to one window (width,)."""
-    margin = REACH // 2 * dilation if padded else 0
+    margin = records.REACH // 2 * dilation if padded else 0
     words = np.pad(window.astype(np.int64), margin)
-    positions = len(words) - REACH * dilation
-    taps = [words[tap * dilation : tap * dilation + positions] for tap in range(TAPS)]
+    positions = len(words) - records.REACH * dilation
+    taps = [words[tap * dilation : tap * dilation + positions] for tap in range(records.TAPS)]
     # Weights are 2 on three taps and -1 on all others: three times the three taps, minus the sum of all nine.
-    heavy = sum((taps[tap] for tap in KERNELS[kernel]), start=np.zeros(positions, dtype=np.int64))
+    heavy = sum((taps[tap] for tap in records.KERNELS[kernel]), start=np.zeros(positions, dtype=np.int64))
     return 3 * heavy - sum(taps, start=np.zeros(positions, dtype=np.int64))
 
 
 def build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
     """A function from int8 inputs (n, width) to counts (n, features), in the layout's order."""
     counters = [
-        prepare_section(Section(dilation, padded, tuple(Feature(*key, (1,)) for key in features)), width)
+        prepare_section(
+            records.Section(dilation, padded, tuple(records.Feature(*key, (1,)) for key in features)), width
+        )
         for dilation, padded, features in layout
     ]
     return lambda inputs: np.concatenate([counter(inputs) for counter in counters], axis=1).astype(np.float64)
@@ -176,7 +169,9 @@ def build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
 
 def list_positions(layout: Layout, width: int) -> NDArray[np.int64]:
     """Largest possible count of each feature (features,), in the layout's order."""
-    sizes = [np.full(len(keys), width if padded else width - REACH * dilation) for dilation, padded, keys in layout]
+    sizes = [
+        np.full(len(keys), width if padded else width - records.REACH * dilation) for dilation, padded, keys in layout
+    ]
     return np.concatenate(sizes)
 
 
@@ -195,7 +190,7 @@ _BATCH = 256
 class FittedRocket:
     """See `millmark.quality.fitting.Fitted`. All rows of the sample are held out, each scored by a fit without it."""
 
-    model: Rocket
+    model: records.Rocket
     recipe: str
     logit_step: float
     held_out: NDArray[np.int64]
@@ -230,14 +225,14 @@ class _Head:
 def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     """Fit the head with the least loss on left-out rows. Raises InputError if windows are too narrow for a kernel."""
     width = problem.values.shape[1]
-    if width < TAPS:
+    if width < records.TAPS:
         raise errors.InputError(
-            f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
+            f"a rocket needs windows of at least {records.TAPS} values, these have {width}", hint="use another --kind"
         )
     rows = take_sample(problem.classes, _MAX_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed
-    scales = fit_scales(fixed, MAX_WORD, shared=True)
+    scales = fit_scales(fixed, records.MAX_WORD, shared=True)
     inputs = _quantise(scales, fixed)
     heads: list[_Head] = []
     for features in _choose_features(len(inputs)):
@@ -249,7 +244,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
 
 def _choose_features(rows: int) -> list[int]:
     """Numbers of features per kernel that fit in memory; at least the smallest."""
-    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MAX_COUNTS]
+    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(records.KERNELS) <= _MAX_COUNTS]
     return roomy or [FEATURES_A_KERNEL[0]]
 
 
@@ -276,7 +271,7 @@ def _fit_heads(problem: Problem, inputs: Inputs, layout: Layout, name: str, prog
 
 
 def _quantise(scales: tuple[inference.Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
-    return apply_scales(scales, fixed, MAX_WORD).astype(np.int8)
+    return apply_scales(scales, fixed, records.MAX_WORD).astype(np.int8)
 
 
 def _build_targets(problem: Problem) -> Floats:
@@ -299,10 +294,10 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
     # Rounding changes a weight by at most half a unit, so a sum by at most half a unit per position: room for a whole
     # unit per position is reserved.
     spare = inference.LOGIT_LIMIT - 1 - positions.sum() - 1
-    step = max(np.abs(weights).max() / MAX_WEIGHT, worst / spare)
+    step = max(np.abs(weights).max() / records.MAX_WEIGHT, worst / spare)
     if not (np.isfinite(step) and step > 0):
         raise errors.ExportError("all weights of the rocket's head are zero", hint="provide rows that differ")
-    model = Rocket(
+    model = records.Rocket(
         width=width,
         decimals=problem.decimals,
         decision=undecided(problem.outputs),
@@ -315,13 +310,13 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
     return FittedRocket(model, head.recipe, float(step), rows, logits, count, weights, biases)
 
 
-def _build_sections(layout: Layout, weights: NDArray[np.int64]) -> tuple[Section, ...]:
+def _build_sections(layout: Layout, weights: NDArray[np.int64]) -> tuple[records.Section, ...]:
     """Sections of the features that still have a weight after rounding."""
     sections, at = [], 0
     for dilation, padded, keys in layout:
         rows = weights[at : at + len(keys)].tolist()
         at += len(keys)
-        features = tuple(Feature(*key, tuple(row)) for key, row in zip(keys, rows, strict=True) if any(row))
+        features = tuple(records.Feature(*key, tuple(row)) for key, row in zip(keys, rows, strict=True) if any(row))
         if features:
-            sections.append(Section(dilation, padded, features))
+            sections.append(records.Section(dilation, padded, features))
     return tuple(sections)

@@ -21,7 +21,6 @@ from millmark.quality import inference
 from millmark.quality.errors import ModelError
 
 # Turns a tree's pre-order words into nodes for the evaluators, and enforces the rules for a single tree.
-#
 # A word below 2^15 is a split by the cut of that number; any other word is a leaf.
 
 MAX_CUTS = 2**15
@@ -295,7 +294,6 @@ def worst_sums(forest: Forest) -> tuple[int, ...]:
 
 
 # Canonical bytes of a tree ensemble after the header: section 3.3 of `quality/FORMAT.md`.
-#
 # A forest has exactly one byte form, and `parse_body` accepts no other.
 
 MAGIC = b"MMQT"
@@ -329,7 +327,9 @@ def parse_body(header: inference.Header, reader: inference.Reader) -> Forest:
     """Parse a forest from its header and the untrusted bytes that follow. Raises ModelError."""
     (count,) = reader.take(_COUNT)
     derived = tuple(_parse_derived(*reader.take(_DERIVED)) for _ in range(count))
-    cuts = tuple(_parse_cuts(reader, header.width, column) for column in range(header.width + count))
+    cuts = tuple(
+        reader.take(_cut_layout(header.width, column, reader.take(_CUTS)[0])) for column in range(header.width + count)
+    )
     bases: list[int] = []
     trees: list[Tree] = []
     for output in range(header.decision.outputs):
@@ -352,11 +352,6 @@ def _parse_derived(operation: int, first: int, second: int) -> Derived:
     if operation not in tuple(Operation):
         raise ModelError(f"operation {operation} is unknown")
     return Derived(Operation(operation), first, second)
-
-
-def _parse_cuts(reader: inference.Reader, width: int, column: int) -> tuple[int, ...]:
-    (count,) = reader.take(_CUTS)
-    return reader.take(_cut_layout(width, column, count))
 
 
 def _parse_nodes(reader: inference.Reader) -> tuple[int, ...]:

@@ -315,7 +315,9 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
     for recipe in _choose_recipes(len(inputs), derived):
         tell = _tell(progress, recipe, problem.outputs)
         tried.append((recipe, cross_validate(shown[recipe.derives], folds, recipe.growth, seed, tell)))
-    recipe, found = _choose_best(tried)
+    # The first, hence simplest, recipe whose loss is within the slack of the best one.
+    best = min((result for _, result in tried), key=lambda result: result.loss)
+    recipe, found = next(pair for pair in tried if pair[1].loss <= best.loss + best.slack)
     boosted = boost(shown[recipe.derives], found.rounds, recipe.growth, seed)
     used = derived if recipe.derives else ()
     exported = export(
@@ -355,12 +357,6 @@ def _choose_recipes(rows: int, derived: Sequence[Derived]) -> list[Recipe]:
     leaves = max(_RECIPES[0].growth.leaves, rows // _ROWS_A_LEAF)
     fitting = (recipe for recipe in _RECIPES if recipe.growth.leaves <= leaves and (derived or not recipe.derives))
     return [recipe for recipe in fitting if rows <= _FEW_ROWS or not recipe.growth.random]
-
-
-def _choose_best(tried: Sequence[tuple[Recipe, Tried]]) -> tuple[Recipe, Tried]:
-    """The first, hence simplest, recipe whose loss is within the slack of the best one."""
-    best = min((result for _, result in tried), key=lambda result: result.loss)
-    return next(pair for pair in tried if pair[1].loss <= best.loss + best.slack)
 
 
 def _tell(progress: Progress, recipe: Recipe, outputs: int) -> Callable[[int, float], None]:

@@ -49,8 +49,7 @@ class Nonces:
     nonces are stored.
 
     A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. Objects with the same key recognise
-    each other's.
-    """
+    each other's."""
 
     def __init__(self, key: Key | None = None, life_s: int = NONCE_LIFE_S) -> None:
         """`key` returns the MAC's key; by default it is random. `life_s`: after how many seconds they expire."""
@@ -204,8 +203,7 @@ class SteadyClock:
     until it is overtaken. Thread-safe.
 
     The newest time is kept in the database, so that this holds after a restart and for every process on it; up to a
-    minute may be missing, except after a sign-in.
-    """
+    minute may be missing, except after a sign-in."""
 
     def __init__(
         self,

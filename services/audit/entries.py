@@ -190,8 +190,7 @@ def read_latest(
 ) -> LatestEntries:
     """At most `most` entries whose target contains a text, after the entry with a number, newest first or oldest first.
 
-    A page may be short, or empty, although more follow. Raises AuditError.
-    """
+    A page may be short, or empty, although more follow. Raises AuditError."""
     found: list[Mapping[str, Json]] = []
     try:
         for scanned, (number, line) in enumerate(_lines(folder, after, newest_first), 1):

@@ -55,8 +55,7 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
     was noted. With `anchored`, every entry that an anchored head covers matches it, as far as files are present.
 
     Raises AuditTamperedError, whose number is that of the first wrong entry, or AuditError. Not established: that
-    entries after the known head and the last anchor are complete and as they were written.
-    """
+    entries after the known head and the last anchor are complete and as they were written."""
     anchored = anchored or AnchoredHeads(())
     first, last, head, follows, found = 0, 0, entries.START, entries.START, known_head in (None, entries.START)
     files: set[Path] = set()
@@ -106,8 +105,7 @@ def read_last_number(folder: Path) -> int:
 def read_hashes(folder: Path, after: int, most: int) -> tuple[int, list[bytes]]:
     """The hashes of up to `most` entries after number `after`, unverified, and the number of the first of them.
 
-    That number is above `after + 1` when older files were deleted. Raises AuditError.
-    """
+    That number is above `after + 1` when older files were deleted. Raises AuditError."""
     start, hashes = after + 1, list[bytes]()
     for _, line in _lines(folder, start):
         number, digest = entries.describe_line(line)

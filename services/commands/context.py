@@ -151,12 +151,11 @@ class Context:
     def record(self, signer: Signer, records: Sequence[Record], names: Sequence[str] = ()) -> list[QueuedRecord]:
         """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
 
-        `names` are idempotency keys, one for each record, of records that somebody else may be about to make.
-
-        Raises DuplicateRecordError if another record was queued under one of the names, and queues none then;
-        OutboxOlderError if the database is older than the ledger, and SubmitError with the contract's own error
-        if it refused one of them. Raises ChainError if the chain could not be reached or accepted nothing; the records
-        then stay queued, unless it could not be reached before that.
+        `names` are idempotency keys, one for each record, of records that somebody else may be about to make. Raises
+        DuplicateRecordError if another record was queued under one of the names, and queues none then; OutboxOlderError
+        if the database is older than the ledger, and SubmitError with the contract's own error if it refused one of
+        them. Raises ChainError if the chain could not be reached or accepted nothing; the records then stay queued,
+        unless it could not be reached before that.
         """
         from millmark.ledger.store.outbox_records import OutboxState  # noqa: PLC0415 - most commands only read
 

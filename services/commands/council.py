@@ -24,7 +24,7 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.records import TransferOwnership
 from millmark.ledger.signatures import Signer, to_checksum
 from millmark.ledger.store import Book
-from millmark.services.commands.context import Context, open_context
+from millmark.services.commands.context import open_context
 from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, print_table
 
 _DAY_S = 24 * 3600
@@ -99,7 +99,7 @@ def run_propose(
 ) -> None:
     """Propose a call of the registry, of the ledger or of the council itself, and approve it. Members only."""
     with open_context(context.obj) as opened:
-        council = _council(opened)
+        council, _ = find_council(opened.chain())
         target, data = build_call(council.chain, council.address, call, arguments or [])
         number = council.propose(opened.unlock(signer, passphrase_file), target, data)
         shown = describe_call(council.chain, council.address, target, data)
@@ -135,13 +135,11 @@ def _act(
     passphrase_file: Path | None,
 ) -> None:
     with open_context(context.obj) as opened:
-        council = _council(opened)
+        council, _ = find_council(opened.chain())
         act(council, opened.unlock(signer, passphrase_file), number)
-        _print_motion(council, number)
-
-
-def _council(opened: Context) -> Council:
-    return find_council(opened.chain())[0]
+        motion = council.motion(number)
+        called = _called(council, motion)
+        print_lines(f"motion {number}: {called}", f"{motion.state}, {_votes(motion)}{_when(motion, ', ')}")
 
 
 def _members(text: str) -> list[int]:
@@ -149,13 +147,6 @@ def _members(text: str) -> list[int]:
         return sorted(int(one) for one in text.split(","))
     except ValueError:
         raise InputError(f"{text[:80]!r} is not a list of participants", hint="give numbers, such as 1,2,3,4") from None
-
-
-def _print_motion(council: Council, number: int) -> None:
-    motion = council.motion(number)
-    print_lines(
-        f"motion {number}: {_called(council, motion)}", f"{motion.state}, {_votes(motion)}{_when(motion, ', ')}"
-    )
 
 
 def _called(council: Council, motion: Motion) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver, extend_to_present
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository, KeptRow
-from millmark.services.output import AsJson, print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table, utc_text
 
 _STATES = {
     State.WAITING: "waits for its recipient's gateway",
@@ -60,7 +59,8 @@ def run_list(
     if not waiting:
         columns = ["record", "from", "names", "documents", "kept at"]
         shown = [
-            [row.sequence, _party(names, row.sender), row.names, row.documents, _time(row.kept_ms)] for row in kept
+            [row.sequence, _party(names, row.sender), row.names, row.documents, utc_text(row.kept_ms // 1000)]
+            for row in kept
         ]
         print_table("hand-overs to this company", columns, shown)
 
@@ -190,7 +190,7 @@ def _received(row: KeptRow) -> dict[str, object]:
         "digest": row.digest.hex(),
         "names": row.names,
         "documents": row.documents,
-        "kept_at": _time(row.kept_ms),
+        "kept_at": utc_text(row.kept_ms // 1000),
     }
 
 
@@ -199,8 +199,4 @@ def _party(names: dict[int, str], number: int) -> str:
 
 
 def _next_try(row: DeliveryRow) -> str:
-    return _time(row.next_try_ms) if row.state == State.WAITING else ""
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(row.next_try_ms // 1000) if row.state == State.WAITING else ""

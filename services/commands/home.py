@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from millmark.ledger import errors
 from millmark.ledger.chain import (
     Chain,
     Deployment,
@@ -24,14 +25,6 @@ from millmark.ledger.chain import (
     find_profile,
     read_deployment,
     write_deployment,
-)
-from millmark.ledger.errors import (
-    ChainUnreachableError,
-    InputError,
-    SettingsError,
-    SigningError,
-    TrustError,
-    WrongChainError,
 )
 from millmark.ledger.keys import LocalSigner, create_keystore, open_signer, read_passphrase, write_private
 from millmark.ledger.records import Role
@@ -90,7 +83,9 @@ def answers_to(
         lacking = [questions[name].flag for name in missing if questions[name].required and not questions[name].default]
         lacking += ["--passphrase-file"] if passphrase_file is None else []
         if lacking:
-            raise InputError(f"{', '.join(lacking)} missing, and there is no terminal to ask on", hint="give the flags")
+            raise errors.InputError(
+                f"{', '.join(lacking)} missing, and there is no terminal to ask on", hint="give the flags"
+            )
         asked = {name: questions[name].default for name in missing}
     else:
         asked = {name: _ask(questions[name]) for name in missing}
@@ -138,7 +133,7 @@ def read_secret(layout: Layout, file: Path | None) -> Secret:
         return Secret(file, read_passphrase(file))
     text = ask("Passphrase of the keys: ")
     if not layout.key.exists() and ask("Repeat the passphrase: ") != text:
-        raise SigningError("the two passphrases differ", hint="try again")
+        raise errors.SigningError("the two passphrases differ", hint="try again")
     return Secret(None, text)
 
 
@@ -149,17 +144,13 @@ def parse_place(text: str, name: str | None) -> tuple[str | None, int]:
     """
     host, _, port = text.rpartition(":")
     if name and host and host != name:
-        raise InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
+        raise errors.InputError(f"the gateway cannot be both {name} and {host[:80]!a}", hint="give one name")
     found = name or host or None
     if found is not None:
         verify_hostname(found)
-    return found, _parse_port(port)
-
-
-def _parse_port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise InputError(f"{text[:20]!a} is not a port", hint="give a number from 1 to 65535")
-    return int(text)
+    if not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise errors.InputError(f"{port[:20]!a} is not a port", hint="give a number from 1 to 65535")
+    return found, int(port)
 
 
 OR_NAME = ", or NAME:PORT to be reached by name over TLS"
@@ -208,7 +199,7 @@ def run_renew(context: typer.Context) -> None:
     """
     settings, layout = read_settings(context.obj), Layout(context.obj)
     if not layout.authority.exists():
-        raise SettingsError(
+        raise errors.SettingsError(
             f"{layout.home} has no authority of its own",
             hint="have the authority that issued the certificate renew it, or make one: `millmark tls new NAME`",
         )
@@ -249,7 +240,7 @@ def choose_place(port: str, hostname: str | None, gateway_url: str | None) -> Pl
     if name is None:
         return Place(None, number, gateway_url or build_origin("localhost", number, tls=False))
     if gateway_url is not None:
-        raise InputError(
+        raise errors.InputError(
             f"the gateway's address is both {name} and {gateway_url[:80]!a}",
             hint="give a host name to have a certificate made, or the URL of a gateway that has one",
         )
@@ -263,11 +254,13 @@ def _url_of(name: str, port: int) -> str:
 def _verify_free(settings: Settings, layout: Layout) -> None:
     """Raises SettingsError if the folder is no home, or its gateway has a certificate from elsewhere."""
     if not layout.settings.exists():
-        raise SettingsError(f"{layout.home} is not a home yet", hint="make one with `millmark init` or `millmark join`")
+        raise errors.SettingsError(
+            f"{layout.home} is not a home yet", hint="make one with `millmark init` or `millmark join`"
+        )
     for name, own in (("gateway_tls_certificate", layout.tls_certificate), ("gateway_tls_key", layout.tls_key)):
         path = settings.from_home(getattr(settings, name))
         if path is not None and path.resolve() != own.resolve():
-            raise SettingsError(
+            raise errors.SettingsError(
                 f"{name} is {path}, which this command did not make",
                 hint=f"keep it, or remove {name} from the settings",
             )
@@ -284,7 +277,7 @@ def _read_text(layout: Layout) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise InputError(f"{layout.settings} is not UTF-8", hint="correct the file") from None
+        raise errors.InputError(f"{layout.settings} is not UTF-8", hint="correct the file") from None
 
 
 def _tell_consortium(layout: Layout, url: str) -> Sequence[str]:
@@ -366,9 +359,9 @@ class _Company:
 def make_company_home(layout: Layout, file: Path | None, wanted: Wanted) -> None:
     """Keys first, the request last: what exists is kept, and with the request the home is complete."""
     if file is None:
-        raise InputError("no consortium to join is named", hint="give the operator's consortium.json")
+        raise errors.InputError("no consortium to join is named", hint="give the operator's consortium.json")
     if layout.settings.exists() and read_settings(layout.home).directory_url is None:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"{layout.home} is a home that `millmark join` did not make", hint="join from an empty folder"
         )
     consortium = parse_consortium(read_bounded(file, MAX_CONSORTIUM_BYTES))
@@ -412,7 +405,7 @@ def renew_request(
     settings = opened.settings
     recipient_key = settings.from_home(settings.recipient_key)
     if recipient_key is None:
-        raise SettingsError("no recipient key is named", hint="set recipient_key in millmark.toml")
+        raise errors.SettingsError("no recipient key is named", hint="set recipient_key in millmark.toml")
     listed = before.entry
     entry = replace(
         listed,
@@ -452,7 +445,7 @@ def _verify_on_chain(consortium: Consortium, chain_url: str) -> None:
     chain.verify_served()
     operators = fetch_operators(chain)
     if operators.owner != consortium.owner and not operators.members:
-        raise WrongChainError(
+        raise errors.WrongChainError(
             f"the registry's owner is {to_checksum(operators.owner)}, not {to_checksum(consortium.owner)}",
             hint="get the consortium file from the operator again",
         )
@@ -461,7 +454,7 @@ def _verify_on_chain(consortium: Consortium, chain_url: str) -> None:
 def verify_same_ledger(layout: Layout, file: Path) -> None:
     found = parse_consortium(read_bounded(file, MAX_CONSORTIUM_BYTES)).deployment
     if found != read_deployment(layout.deployment):
-        raise SettingsError(f"{layout.home} is the home of another ledger", hint="join from an empty folder")
+        raise errors.SettingsError(f"{layout.home} is the home of another ledger", hint="join from an empty folder")
 
 
 def verify_listed(*checks: Callable[[], None]) -> None:
@@ -469,8 +462,8 @@ def verify_listed(*checks: Callable[[], None]) -> None:
     try:
         for check in checks:
             check()
-    except TrustError as error:
-        raise InputError(error.cause, hint=error.hint) from None
+    except errors.TrustError as error:
+        raise errors.InputError(error.cause, hint=error.hint) from None
 
 
 Name = Annotated[str | None, typer.Option("--name", help="What others are to call it.")]
@@ -561,7 +554,9 @@ def run_init(
 def _verify_new(layout: Layout) -> None:
     """Raises SettingsError if the folder is a home already, of any kind but an operator's that is not complete."""
     if layout.settings.exists() and (layout.consortium.exists() or read_settings(layout.home).operator_signer is None):
-        raise SettingsError(f"{layout.home} is a home already", hint=f"see `millmark --home {layout.home} status`")
+        raise errors.SettingsError(
+            f"{layout.home} is a home already", hint=f"see `millmark --home {layout.home} status`"
+        )
 
 
 def _deployed(layout: Layout, node: Node, profile: EngineProfile, owner: Signer) -> Deployment:
@@ -641,7 +636,7 @@ def run_join(
 def _verify_reachable(node: Node) -> None:
     try:
         node.chain_id()
-    except ChainUnreachableError as error:
-        raise ChainUnreachableError(
+    except errors.ChainUnreachableError as error:
+        raise errors.ChainUnreachableError(
             error.cause, hint=f"{error.hint}; to try it: `millmark devchain --journal chain.journal`"
         ) from None

@@ -229,11 +229,9 @@ def _admit(opened: Context, signer: Signer, new: Sequence[Candidate]) -> bool:
 
 def publish_directory(opened: Context, signer: Signer) -> tuple[SignedDirectory, bool]:
     """Signs the directory, publishes its digest on the ledger, and puts it in force here. Returns it, and whether it is
-    another one than before. Whoever does the same at the same moment ends with the same directory.
-
-    Raises SettingsError if the signer does not own the registry. A member of a council that owns it signs the directory
-    only: the council publishes it by a motion, after which the command is repeated.
-    """
+    another one than before. Whoever does the same at the same moment ends with the same directory. Raises SettingsError
+    if the signer does not own the registry. A member of a council that owns it signs the directory only: the council
+    publishes it by a motion, after which the command is repeated."""
     opened.settle(signer)
     operators = fetch_operators(opened.chain_at_hand())
     is_other = False

@@ -113,7 +113,6 @@ def _keep(home: Path, login: Login) -> None:
 
 
 # Waits for the code that a browser brings to a program on the same machine, or that a person types.
-#
 # Any page in the browser, and any program on the machine, can send something to the port. So what does not look like a
 # code is not tried, a code that is refused ends nothing, and "Signed in" is said only once a code was redeemed.
 

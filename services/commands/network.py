@@ -19,19 +19,7 @@ from millmark.ledger.errors import ChainUnreachableError, InputError
 from millmark.ledger.signatures import Address, parse_address, to_checksum
 from millmark.services import network
 from millmark.services.files import read_bounded, write_whole
-from millmark.services.network.observing import (
-    MAX_BLOCKS,
-    Act,
-    Finding,
-    Level,
-    Observation,
-    State,
-    by_gravity,
-    cast_vote,
-    judge,
-    observe,
-    state_of,
-)
+from millmark.services.network import observing
 from millmark.services.network.peers import KINDS, NodeAnswerError, NodeProgramError
 from millmark.services.network.processes import READY_S, NodeProcess, is_running, start_together, stop_recorded
 from millmark.services.network.setup import MAX_BYTES, parse_request
@@ -246,7 +234,7 @@ def run_remove(
 
 def run_vote(
     context: typer.Context,
-    act: Annotated[Act, typer.Argument(help="What this company's validator votes for.")],
+    act: Annotated[observing.Act, typer.Argument(help="What this company's validator votes for.")],
     who: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="A node's name in network.json, or address.")],
 ) -> None:
     """Tell this company's validator to vote on another one. More than half of the validators decide.
@@ -257,7 +245,7 @@ def run_vote(
     for folder in network.find_nodes(context.obj / _FOLDER):
         shared, own = network.read_network(folder.network), network.read_node(folder)
         candidate = _candidate(shared, who, act)
-        cast_vote(HttpTransport(own.url), shared.kind, candidate, act)
+        observing.cast_vote(HttpTransport(own.url), shared.kind, candidate, act)
         print_lines(f"{own.peer.name} votes: {act} {who}")
     print_lines("`millmark network status` counts the votes")
 
@@ -309,10 +297,10 @@ def run_stop(context: typer.Context) -> None:
         print_lines(f"{name} {'has stopped' if was_there else 'did not run'}")
 
 
-def _candidate(shared: network.NetworkFile, who: str, act: Act) -> Address:
+def _candidate(shared: network.NetworkFile, who: str, act: observing.Act) -> Address:
     peer = shared.find(who)
     address = parse_address(who) if peer is None else peer.address
-    if act is Act.ADD and shared.name_of(address) is None:
+    if act is observing.Act.ADD and shared.name_of(address) is None:
         raise InputError(
             f"the network has no node {to_checksum(address)}: as a validator it would be one that is down",
             hint="let it connect first: `millmark network add`",
@@ -400,7 +388,10 @@ def run_status(
         str | None, typer.Option("--chain-url", help="JSON-RPC of a node to ask, instead of the home's own.")
     ] = None,
     vote_blocks: Annotated[
-        int, typer.Option("--vote-blocks", min=1, max=MAX_BLOCKS, help="Besu: how many blocks to search for votes.")
+        int,
+        typer.Option(
+            "--vote-blocks", min=1, max=observing.MAX_BLOCKS, help="Besu: how many blocks to search for votes."
+        ),
     ] = 200,
     as_json: AsJson = False,
 ) -> None:
@@ -411,7 +402,7 @@ def run_status(
     """
     nodes = _Nodes(context.obj, chain_url)
     found, own, others = nodes.look(vote_blocks)
-    findings = by_gravity([*others, *judge(found, own, nodes.name, nodes.down)])
+    findings = observing.by_gravity([*others, *observing.judge(found, own, nodes.name, nodes.down)])
     if as_json:
         print_json(context, _as_json(found, own, nodes, findings))
     else:
@@ -447,10 +438,10 @@ class _Nodes:
     def name(self, address: Address) -> str:
         return (None if self.network is None else self.network.name_of(address)) or to_checksum(address)
 
-    def look(self, vote_blocks: int) -> tuple[Observation, Address | None, list[Finding]]:
+    def look(self, vote_blocks: int) -> tuple[observing.Observation, Address | None, list[observing.Finding]]:
         """What the node with the latest block tells, which node that is, and which nodes do not answer. Raises
         ChainUnreachableError if none answers as asked, NetworkError if one of the home's is of another chain."""
-        seen: list[Observation] = []
+        seen: list[observing.Observation] = []
         failed: dict[str, ChainUnreachableError] = {}
         for url in self.urls:
             try:
@@ -465,13 +456,15 @@ class _Nodes:
         warnings = [self._trouble(url, error) for url, error in failed.items()]
         return best, self._own.get(best.url), [*warnings, *self._forks(seen, best)]
 
-    def _trouble(self, url: str, error: ChainUnreachableError) -> Finding:
+    def _trouble(self, url: str, error: ChainUnreachableError) -> observing.Finding:
         if isinstance(error, NodeAnswerError):  # it runs
-            return Finding(Level.WARNING, error.cause, error.hint)
-        return Finding(Level.WARNING, self._labels.get(url, error.cause), "start it again, and read its log")
+            return observing.Finding(observing.Level.WARNING, error.cause, error.hint)
+        return observing.Finding(
+            observing.Level.WARNING, self._labels.get(url, error.cause), "start it again, and read its log"
+        )
 
-    def _observe(self, url: str, vote_blocks: int) -> Observation:
-        seen = observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks)
+    def _observe(self, url: str, vote_blocks: int) -> observing.Observation:
+        seen = observing.observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks)
         if self.network is None:
             return seen
         if seen.chain_id == self.network.chain_id:
@@ -483,7 +476,7 @@ class _Nodes:
             )
         return seen
 
-    def _forks(self, seen: Sequence[Observation], best: Observation) -> list[Finding]:
+    def _forks(self, seen: Sequence[observing.Observation], best: observing.Observation) -> list[observing.Finding]:
         """Nodes with another block of the same height: for a moment that is ordinary with Clique."""
         apart = [one for one in seen if one.number == best.number and one.hash != best.hash]
         there = ", ".join(self.name(self._own[one.url]) for one in apart if one.url in self._own)
@@ -492,7 +485,7 @@ class _Nodes:
             if apart
             else ""
         )
-        return [Finding(Level.NOTE, text)] if apart else []
+        return [observing.Finding(observing.Level.NOTE, text)] if apart else []
 
 
 def _none_of(failed: Sequence[ChainUnreachableError]) -> ChainUnreachableError:
@@ -517,7 +510,9 @@ def _own_chain(home: Path) -> str | None:
     return settings.chain_url
 
 
-def _as_text(found: Observation, own: Address | None, nodes: _Nodes, findings: Sequence[Finding]) -> list[str]:
+def _as_text(
+    found: observing.Observation, own: Address | None, nodes: _Nodes, findings: Sequence[observing.Finding]
+) -> list[str]:
     consensus, count = found.consensus, len(found.validators)
     lines = [
         f"chain {found.chain_id} ({'Clique' if consensus.value == 'clique' else 'QBFT'}), block {found.number}, "
@@ -528,21 +523,21 @@ def _as_text(found: Observation, own: Address | None, nodes: _Nodes, findings: S
     width = max(len(nodes.name(one)) for one in found.validators)
     for validator in sorted(found.validators, key=nodes.name):
         lines.append(f"  {nodes.name(validator):<{width}}  {_line(validator, found, own, nodes.name(validator))}")
-    words = {Level.ALARM: "ALARM  ", Level.WARNING: "warning", Level.NOTE: "note   "}
+    words = {observing.Level.ALARM: "ALARM  ", observing.Level.WARNING: "warning", observing.Level.NOTE: "note   "}
     for finding in findings:
         lines.append(f"{words[finding.level]} {finding.text}")
         if finding.remedy:
             lines.append(f"        -> {finding.remedy}")
-    states = {state_of(one, found, own) for one in found.validators}
-    if states == {State.SEALS}:
+    states = {observing.state_of(one, found, own) for one in found.validators}
+    if states == {observing.State.SEALS}:
         lines.append("all validators seal")
-    elif states == {State.SEALS, State.NEW} or states == {State.NEW}:
+    elif states == {observing.State.SEALS, observing.State.NEW} or states == {observing.State.NEW}:
         lines.append("no validator is known to be silent: the chain, or one of them, is too young to tell")
     return lines
 
 
-def _line(validator: Address, found: Observation, own: Address | None, name: str) -> str:
-    state = state_of(validator, found, own)
+def _line(validator: Address, found: observing.Observation, own: Address | None, name: str) -> str:
+    state = observing.state_of(validator, found, own)
     proposed = sum(found.is_proposed(block, validator) for block in found.window)
     sealed = sum(validator in block.sealers for block in found.window)
     last = found.last_sealed(validator)
@@ -555,7 +550,9 @@ def _line(validator: Address, found: Observation, own: Address | None, name: str
     return "  ".join(part for part in (*parts, "" if name == address else address) if part)
 
 
-def _as_json(found: Observation, own: Address | None, nodes: _Nodes, findings: Sequence[Finding]) -> dict[str, Json]:
+def _as_json(
+    found: observing.Observation, own: Address | None, nodes: _Nodes, findings: Sequence[observing.Finding]
+) -> dict[str, Json]:
     count = len(found.validators)
     return {
         "url": found.url,
@@ -586,12 +583,12 @@ def _as_json(found: Observation, own: Address | None, nodes: _Nodes, findings: S
 
 
 def _validator_json(
-    validator: Address, found: Observation, own: Address | None, name: Callable[[Address], str]
+    validator: Address, found: observing.Observation, own: Address | None, name: Callable[[Address], str]
 ) -> dict[str, Json]:
     return {
         "address": to_checksum(validator),
         "name": name(validator),
-        "state": state_of(validator, found, own).name,
+        "state": observing.state_of(validator, found, own).name,
         "is_own": validator == own,
         "proposed": sum(found.is_proposed(block, validator) for block in found.window),
         "sealed": sum(validator in block.sealers for block in found.window),

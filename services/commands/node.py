@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from millmark.services.node.agent import DEAD_LETTERS, back_up, restore, run_nod
 from millmark.services.node.config import NodeConfig, read_config
 from millmark.services.node.events import read_dead_letters
 from millmark.services.node.submission import describe_outbox
-from millmark.services.output import AsJson, print_json, print_lines
+from millmark.services.output import AsJson, print_json, print_lines, utc_text
 from millmark.services.store import open_store
 from millmark.services.text.outbox import queue_lines
 
@@ -76,7 +75,8 @@ def run_dead_letters(
         print_lines("nothing was refused")
     for one in () if as_json else found:
         where = " ".join(part for part in (one.source, one.stream, one.request_id) if part)
-        print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MAX_SHOWN]}")
+        at = utc_text(int(one.refused_at_s))
+        print_lines(f"{at} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MAX_SHOWN]}")
 
 
 def run_leaf(
@@ -152,12 +152,9 @@ def _lines(found: dict[str, object]) -> list[str]:
     if isinstance(chain := found.get("chain"), dict):
         lines += _chain_lines(bool(found["chain_connected"]), chain)
     for kind, found_ones in (("trouble", troubles), ("alarm", alarms)):
-        lines += [_trouble_line(kind, one) for one in (found_ones if isinstance(found_ones, list) else [])]
+        for one in found_ones if isinstance(found_ones, list) else []:
+            lines.append(f"{kind}: {one['where']}: {one['cause']}" + (f"; {one['hint']}" if one["hint"] else ""))
     return [*lines, *queue_lines(outbox["records"], outbox)] if isinstance(outbox, dict) and outbox else lines
-
-
-def _trouble_line(kind: str, one: Mapping[str, str]) -> str:
-    return f"{kind}: {one['where']}: {one['cause']}" + (f"; {one['hint']}" if one["hint"] else "")
 
 
 def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:
@@ -167,7 +164,3 @@ def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:
     if chain["stalled_s"]:
         lines.append(f"the chain stalls: no block for {chain['stalled_s']} s although transactions are pending")
     return lines
-
-
-def _time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

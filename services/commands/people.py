@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from millmark.services.access.repository import AccessRepository, CredentialRow
 from millmark.services.access.rules import PersonRole
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
-from millmark.services.output import AsJson, print_json, print_lines, print_table
+from millmark.services.output import AsJson, print_json, print_lines, print_table, utc_text
 from millmark.services.settings import Settings
 
 _INVITED = "/portal/invitation"
@@ -57,7 +56,7 @@ def run_invite(
         link = f"{opened.settings.origin}{_INVITED}#{found.code}"
     if as_json:
         print_json(
-            context, {"link": link, "name": found.name, "role": found.role, "expires_at": _time(found.expires_at)}
+            context, {"link": link, "name": found.name, "role": found.role, "expires_at": utc_text(found.expires_at)}
         )
         return
     days = INVITATION_LIFE_S // 86_400
@@ -68,14 +67,12 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     """List who may sign in."""
     with open_context(context.obj) as opened:
         found = _people(opened).listed()
+    columns = ["person", "name", "role", "since"]
+    rows = [[one.number, one.name, one.role, utc_text(one.added_at)] for one in found]
     if as_json:
-        listed = [
-            {"person": one.number, "name": one.name, "role": one.role, "since": _time(one.added_at)} for one in found
-        ]
-        print_json(context, {"people": listed})
+        print_json(context, {"people": [dict(zip(columns, row, strict=True)) for row in rows]})
         return
-    rows = [[one.number, one.name, one.role, _time(one.added_at)] for one in found]
-    print_table("people", ["person", "name", "role", "since"], rows)
+    print_table("people", columns, rows)
 
 
 def run_role(
@@ -115,10 +112,6 @@ def _people(opened: Context) -> People:
     return People(opened.store, owner)
 
 
-def _time(second_s: int) -> str:
-    return f"{datetime.fromtimestamp(second_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 _DAY_S = 86_400
 _INDEXING_S, _PAUSE_S = 5.0, 0.1
 
@@ -139,7 +132,7 @@ def run_new_key(
     if as_json:
         print_json(context, {"key": text, **_plain(row, row.issued_at)})
         return
-    print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
+    print_lines(text, f"expires {utc_text(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
 
 
 def _await_participant(opened: Context, participant: int) -> None:
@@ -193,11 +186,7 @@ def _plain(row: CredentialRow, now_s: int) -> dict[str, object]:
         "participant": row.participant,
         "label": row.label,
         "scopes": row.scopes.split(),
-        "issued_at": _moment(row.issued_at),
-        "expires_at": _moment(row.expires_at),
+        "issued_at": utc_text(row.issued_at),
+        "expires_at": utc_text(row.expires_at),
         "state": state,
     }
-
-
-def _moment(moment_s: int) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -186,9 +186,7 @@ def _limits(depth: int, lots: int, most: provenance.Limits) -> provenance.Limits
 
 def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
     """First and last second of a period, both included. Either end is a whole day in UTC or a time with a time zone.
-
-    Raises InputError for anything else.
-    """
+    Raises InputError for anything else."""
     return _parse_moment(first, timedelta(0)), _parse_moment(last, timedelta(days=1, seconds=-1))
 
 
@@ -217,9 +215,7 @@ def _write_recall(
     store: Store, chain: Chain, found: provenance.Recall, output: Path, checkpoint: SignedCheckpoint | None
 ) -> list[dict[str, object]]:
     """Writes `output`, or several files with numbered names if one would be too large; returns a summary of each.
-
-    Raises InputError, and the errors of `build_recall_bundles`.
-    """
+    Raises InputError, and the errors of `build_recall_bundles`."""
     from millmark.services.commands.bundle import describe_bundle  # noqa: PLC0415 - for `--bundle` alone
 
     # All are built before the first is written, so that a failure leaves no incomplete set of files.

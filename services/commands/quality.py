@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,7 @@ from millmark.services.inspections.extracts import (
     find_shared_measurements,
     prepare_challenge,
 )
-from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, warn
+from millmark.services.output import AsJson, PassphraseFile, SignerUri, print_json, print_lines, utc_text, warn
 from millmark.services.text.trace import describe_shared
 
 _NOTHING = bytes(32)
@@ -161,15 +160,11 @@ def run_withdraw(
     """
     with open_context(context.obj) as opened:
         _record(opened, signer, passphrase_file, records.WithdrawModel(model, since, _NOTHING))
-    fallen = f"those issued since {_moment(since)} are invalid, earlier ones stand" if since else "all are invalid"
+    fallen = f"those issued since {utc_text(since)} are invalid, earlier ones stand" if since else "all are invalid"
     print_lines(
         f"model {model} is withdrawn; of its certificates, {fallen}",
         f"list what it affected: millmark recall --model {model}",
     )
-
-
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def run_extract(

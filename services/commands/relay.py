@@ -253,9 +253,7 @@ def _send(relay: HttpRelay, signed: SignedRequest) -> None:
 
 def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wait_s: int) -> tuple[str, list[int]]:
     """Waits until the request is final or `wait_s` has passed; returns its state and the sequences of its records.
-
-    Raises SubmitError if the ledger refused it.
-    """
+    Raises SubmitError if the ledger refused it."""
     until = time.monotonic() + wait_s
     while True:
         outcome = relay.look(request.digest)  # before any waiting, so that `--wait 0` reports the present state

@@ -174,8 +174,7 @@ class KeyStatement:
     def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
         """The address that signed. Raises RecipientKeyError for an invalid signature.
 
-        A statement for another ledger has another signer.
-        """
+        A statement for another ledger has another signer."""
         digest = _digest(chain_id, ledger, self.public_key, self.issued_at)
         try:
             return recover_address(digest, Signature.from_bytes(self.signature))
@@ -195,8 +194,7 @@ def verify_statement(registry: store.Registry, participant: int, statement: KeyS
     """Returns the signer. Raises RecipientKeyError unless it is an active key of the participant, for this ledger.
 
     To be called at every use, not once when the statement arrives: revoking the signing key also ends the recipient key
-    that it signed.
-    """
+    that it signed."""
     identity = registry.identity()
     if identity is None:
         raise RecipientKeyError("nothing is indexed yet", hint="follow the chain first")
@@ -402,7 +400,7 @@ def verify_gateway_url(url: str) -> None:
         or len(url) > _MAX_URL_CHARACTERS
         or url != f"{parts.scheme}://{parts.netloc}"
         or parts.scheme not in ("https", "http")
-        or (parts.scheme == "http" and not _is_loopback(parts.hostname or ""))
+        or (parts.scheme == "http" and not is_loopback(parts.hostname or ""))
     ):
         raise TrustError(
             f"{url[:80]!a} is not the URL of a gateway",
@@ -414,7 +412,7 @@ def _host_of(netloc: str) -> str:
     return re.sub(r":[0-9]{1,5}$", "", netloc)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -110,8 +110,7 @@ def _verify_recipient_key(
     """Raises DirectoryError if a company did not sign the key that is called its own.
 
     The signing key may be revoked meanwhile, which ends the recipient key but not the directory; and a company that has
-    just been admitted may have accepted no key yet. Neither is used: `verify_statement` is called at every use.
-    """
+    just been admitted may have accepted no key yet. Neither is used: `verify_statement` is called at every use."""
     if entry.recipient_key is None:
         return
     try:
@@ -129,8 +128,7 @@ def _verify_recipient_key(
 def keep_admission(connection: Connection, key: bytes, entry: document.DirectoryEntry) -> None:
     """Keeps what the next directory says of a company, by its first key; `entry.participant` is 0 until it is known.
 
-    A statement of a recipient key is never replaced by an earlier one, nor by none.
-    """
+    A statement of a recipient key is never replaced by an earlier one, nor by none."""
     directories = DirectoryRepository(connection)
     before = directories.admission(key, entry.participant)
     stated = entry.recipient_key

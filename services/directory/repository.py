@@ -100,8 +100,7 @@ class DirectoryRepository:
     def put_in_force(self, signed: SignedDirectory) -> None:
         """Replaces the directory in force, and the names by which everything is shown.
 
-        Names of companies that are no longer in it stay: older records are theirs.
-        """
+        Names of companies that are no longer in it stay: older records are theirs."""
         self._connection.execute(delete(directory_entries))
         self._rows.insert([_row(entry) for entry in signed.directory.entries])
         self._rows.put(_document(DirectoryState.IN_FORCE, signed))

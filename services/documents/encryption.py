@@ -210,8 +210,7 @@ class KeyRing:
     def rotating(self) -> Iterator[None]:
         """Keeps other rotations of this key file out during the `with` block: of all processes and threads.
 
-        Raises SigningError if one is still under way after ten minutes.
-        """
+        Raises SigningError if one is still under way after ten minutes."""
         # Beside the key file, which is itself replaced meanwhile. The kernel releases the lock with the process.
         lock = self._path.with_name(self._path.name + ".lock")
         try:
@@ -257,8 +256,7 @@ class KeyRing:
     def drop_old(self, named: Collection[str]) -> None:
         """Removes the keys that are neither current nor among `named`, those by which data keys are wrapped.
 
-        For a day they stay in a file beside it, one for each rotation: what a mistake would cost is every document.
-        """
+        For a day they stay in a file beside it, one for each rotation: what a mistake would cost is every document."""
         keys = list(self.keys().items())
         kept = [keys[0], *(key for key in keys[1:] if key[0] in named)]
         dropped = [key for key in keys if key not in kept]
@@ -291,8 +289,7 @@ def create_recipient_key(path: Path) -> bytes:
 
 def read_recipient_key(path: Path) -> X25519PrivateKey:
     """Reads a recipient's private key. Raises SigningError for a file that other users can read or that contains no
-    such key.
-    """
+    such key."""
     value = _parse(path, _RECIPIENT)
     try:
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))
@@ -445,8 +442,7 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
     4. Size and SHA-256 of the content match the claims.
 
     Raises InputError if the file is malformed, and SealBrokenError if a step fails. Not established: that the root is
-    on the ledger, or who wrote the document.
-    """
+    on the ledger, or who wrote the document."""
     header, sealed = parse_sealed(data)
     # Only for a clear message: decryption would fail as well, but could not tell why.
     if private_key.public_key().public_bytes_raw() != header.recipient.public_key:

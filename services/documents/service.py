@@ -183,8 +183,7 @@ class Documents:
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> views.DocumentPage:
         """A page of the documents visible to the viewer.
 
-        Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous.
-        """
+        Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous."""
         with self._reading(viewer) as repos:
             rows = views.list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = views.show_documents(repos.reader, repos.documents, rows[:most])
@@ -218,8 +217,7 @@ class Documents:
     def fetch(self, id_: str, version: int, recipient: int | None, viewer: int | None) -> Sealed:
         """Seals a version for the recipient. Visibility is judged now.
 
-        Raises NotFoundError, DocumentError, and RecipientKeyError if the recipient has no valid published key.
-        """
+        Raises NotFoundError, DocumentError, and RecipientKeyError if the recipient has no valid published key."""
         with self._reading(viewer) as repos:
             row = repos.open_document(id_)
             found = repos.documents.version(row.id, version)
@@ -301,8 +299,7 @@ class Documents:
     def revoke(self, id_: str, participant: int, precondition: Precondition | None = None) -> views.Document:
         """Revokes a grant. The participant can no longer fetch the document, but keeps what it fetched before.
 
-        Raises NotFoundError if it has no grant.
-        """
+        Raises NotFoundError if it has no grant."""
         with self._writing() as repos:
             row = repos.open_document(id_)
             repos.verify(id_, precondition)
@@ -314,8 +311,7 @@ class Documents:
         """Deletes ciphertexts, wrapped keys, names and salts, and then removes their traces from the database's files.
 
         Idempotent; repeating it scrubs the files again. Raises NotFoundError, and StoreError if the files are in use:
-        then the document is erased, but the files may still contain traces.
-        """
+        then the document is erased, but the files may still contain traces."""
         with self._writing() as repos:
             # Not `open_document`: erasing again is allowed, and scrubs the files again if the first attempt could not.
             row = views.find_document(repos.reader, repos.documents, id_)
@@ -331,8 +327,7 @@ class Documents:
         """Deletes the values and salts of some fields of any claims document in the private book. Proofs of the other
         fields stay valid.
 
-        Raises NotFoundError, ClaimsError, and StoreError as `erase` does.
-        """
+        Raises NotFoundError, ClaimsError, and StoreError as `erase` does."""
         with self._writing() as repos:
             if not repos.documents.erase_fields(root, paths):
                 raise NotFoundError(f"claims document 0x{root.hex()} not found", hint="check the root")
@@ -342,8 +337,7 @@ class Documents:
         """Creates a new key, wraps all data keys under it, and removes the keys that are no longer needed. Returns the
         number of data keys.
 
-        After a crash at any point the key file still opens everything. Raises SigningError or SealBrokenError.
-        """
+        After a crash at any point the key file still opens everything. Raises SigningError or SealBrokenError."""
         # Under one lock from beginning to end: a second rotation would add its key in between, and this one would drop
         # the key under which that one is about to wrap.
         with self._ring.rotating():
@@ -477,8 +471,7 @@ class Recipients:
         """Replaces the participant's previous key.
 
         Raises RecipientKeyError for a key of low order, for a statement that no active key of the participant signed,
-        and for one that is not later than the published one, so that an old key cannot be restored by a replay.
-        """
+        and for one that is not later than the published one, so that an old key cannot be restored by a replay."""
         encryption.verify_public_key(public_key)
         # Only a later statement replaces one, so a time far ahead would lock its participant out until then.
         if issued_at > now_s + _MAX_AHEAD_S:
@@ -498,8 +491,7 @@ class Recipients:
 
     def get(self, participant: int) -> views.RecipientKey:
         """The key that a participant published. Raises NotFoundError if there is none, or if its signer was revoked
-        since.
-        """
+        since."""
         with self._store.reading() as connection:
             documents, registry = DocumentRepository(connection), Registry(connection)
             try:

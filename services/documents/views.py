@@ -52,8 +52,7 @@ def list_documents(
     """At most `most` documents after the id `after`, ordered by id. `about` limits them to those of a lot or an order.
 
     Without `about`, documents that the viewer sees only because of a linked lot are left out: finding them would need
-    the whole genealogy of every document's lot. For `about`, raises as `find_subject` does.
-    """
+    the whole genealogy of every document's lot. For `about`, raises as `find_subject` does."""
     if about is not None:
         _, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)
         return _page_about(reader, documents, subject, after, most)

@@ -20,8 +20,7 @@ class Comparison:
     """Compares until the outbox is current, and again after each loss of a connection to the database. Thread-safe.
 
     An outbox that is current stays so as long as the database is the same. After a failover, it may be a replica that
-    lacks the latest transactions.
-    """
+    lacks the latest transactions."""
 
     def __init__(self, chain: Chain, store: Store, signer: bytes, *, relay: bool = False) -> None:
         """`relay`: the key sends records of others."""

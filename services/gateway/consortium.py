@@ -246,7 +246,9 @@ class GatewayConsortiumDesk:
             return admissions.keep_candidate(connection, candidate)
 
         # By the key, not by the form: two people, or two forms, make one record.
-        return self._queue(recorder, f"admit:0x{candidate.key.hex()}", write, self._has_ended)
+        return self._queue(
+            recorder, f"admit:0x{candidate.key.hex()}", write, lambda record: record.state in admissions.ENDED
+        )
 
     def suspend(self, key: str, participant: int, reason: str) -> int:
         recorder, _ = self._sign()
@@ -287,9 +289,6 @@ class GatewayConsortiumDesk:
             raise errors.InputError(ConsortiumGround.NOTHING_NEW.write(), hint="load the page again")
         following.verify_publishable(connection, signed, operators)
         return signed
-
-    def _has_ended(self, record: QueuedRecord) -> bool:
-        return record.state in admissions.ENDED
 
     def _is_over(self, digest: bytes, record: QueuedRecord) -> bool:
         """Whether the digest has to be published again: it was not, or another one was afterwards."""

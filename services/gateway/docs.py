@@ -177,7 +177,8 @@ class _Code:
         keyed = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
         answer = self._answer(operation)
         place = "f" * bool(in_path) + json.dumps(re.sub(r"{(\w+)}", r"{self.quote(\1)}", path))
-        said = _docstring(operation, verb, path)
+        about = textwrap.fill(f"{operation['summary']}.", 105, subsequent_indent=" " * 8)
+        said = f'"""{about}\n\n        {verb} {path}\n        """'
         own = [f"{one['name']}: {self._type(one['schema'])}" for one in in_path]
         if any(one["name"] == "cursor" for one in query):
             item = self._type(self._schemas[answer]["properties"]["items"]["items"])
@@ -270,20 +271,11 @@ class _Code:
             for one, kind in ((one, self._type(value)) for one, value in schema["properties"].items())
         }
         if "from" in members:  # a word of Python's own
-            listed = ", ".join(f'"{one}": {_quoted(kind)}' for one, kind in members.items())
+            # Quoted: the functional form is evaluated at once, where a type may be declared further down.
+            listed = ", ".join(f'"{one}": {json.dumps(kind)}' for one, kind in members.items())
             return f'{name} = TypedDict("{name}", {{{listed}}})\n'
         lines = "".join(f"    {one}: {kind}\n" for one, kind in members.items())
         return f"class {name}(TypedDict):\n{lines}"
-
-
-def _quoted(kind: str) -> str:
-    """Evaluated at once in the functional form, where a type may be declared further down."""
-    return json.dumps(kind)
-
-
-def _docstring(operation: _Schema, verb: str, path: str) -> str:
-    about = textwrap.fill(f"{operation['summary']}.", 105, subsequent_indent=" " * 8)
-    return f'"""{about}\n\n        {verb} {path}\n        """'
 
 
 def _referred(schema: _Schema) -> str:

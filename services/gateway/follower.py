@@ -376,7 +376,9 @@ class FollowerThread(Looped):
     def _look(self) -> None:
         """Reads the head after the step, so that an index that has just caught up compares as equal to it."""
         try:
-            head = self._fetch_head()
+            chain = self._chain
+            registry, ledger = chain.sequence(records.Contract.REGISTRY), chain.sequence(records.Contract.LEDGER)
+            head = Head(chain.chain_id, chain.node.header(), registry, ledger, datetime.now(UTC))
             # Compared with the last one that was seen, also if the node has not answered in between.
             moved, self._number = head.header.number != self._number, head.header.number
             since_s = time.monotonic() if moved else self._seen.head_since_s
@@ -385,11 +387,6 @@ class FollowerThread(Looped):
             self._seen = replace(self._seen, head=head, head_failure=None, head_since_s=since_s, rounds=rounds)
         except Exception as error:  # the status page shows it
             self._seen = replace(self._seen, head=None, head_failure=_failure(error, self._seen.head_failure))
-
-    def _fetch_head(self) -> Head:
-        chain = self._chain
-        registry, ledger = chain.sequence(records.Contract.REGISTRY), chain.sequence(records.Contract.LEDGER)
-        return Head(chain.chain_id, chain.node.header(), registry, ledger, datetime.now(UTC))
 
 
 def _failure(error: Exception, before: Failure | None) -> Failure:

@@ -20,15 +20,7 @@ from millmark.ledger.errors import ChainUnreachableError, SettingsError
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.audit import AuditLog
-from millmark.services.audit.verify import (
-    MAX_MARKS,
-    AnchoredHead,
-    build_head,
-    parse_head,
-    read_hashes,
-    read_last_number,
-)
+from millmark.services.audit import AuditLog, verify
 from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
@@ -40,20 +32,18 @@ from millmark.services.serving.loop import Loop, Looped
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
-_MAX_AT_ONCE: Final = 50 * MAX_MARKS
+_MAX_AT_ONCE: Final = 50 * verify.MAX_MARKS
 """Log entries under one anchor; a larger backlog needs several."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
     """When the audit log's head is anchored: after `entries` new entries or `seconds` seconds, whichever comes
-    first.
-    """
+    first."""
 
     stream: bytes
     """Subject of the evidence stream that holds the audit log's heads. The company owns it and uses it for nothing
-    else.
-    """
+    else."""
     entries: int
     seconds: int
 
@@ -99,19 +89,21 @@ class AuditAnchors(Looped):
             # The book tells how far the log is anchored: no other place has to be kept in step with it.
             size = book.evidence_size(self._rule.stream)
             latest = book.latest_evidence(self._rule.stream)
-        before = None if latest is None else parse_head(latest)
+        before = None if latest is None else verify.parse_head(latest)
         after, kept_at = (0, 0) if before is None else (before.last, before.time)
-        new = read_last_number(self._audit.folder) - after
+        new = verify.read_last_number(self._audit.folder) - after
         # Without new entries there is nothing to anchor, however long ago the last anchor was.
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
         self._recorder.verify_current()
-        first, hashes = read_hashes(self._audit.folder, after, _MAX_AT_ONCE)
+        first, hashes = verify.read_hashes(self._audit.folder, after, _MAX_AT_ONCE)
         self._audit.flush()  # what is anchored must survive a power failure
-        parts = range(0, len(hashes), MAX_MARKS)
-        return self._queue(size, [build_head(first + at, hashes[at : at + MAX_MARKS], self._clock()) for at in parts])
+        parts = range(0, len(hashes), verify.MAX_MARKS)
+        return self._queue(
+            size, [verify.build_head(first + at, hashes[at : at + verify.MAX_MARKS], self._clock()) for at in parts]
+        )
 
-    def _queue(self, size: int, heads: Sequence[AnchoredHead]) -> bool:
+    def _queue(self, size: int, heads: Sequence[verify.AnchoredHead]) -> bool:
         stream = self._rule.stream
         entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
@@ -144,10 +136,10 @@ def read_anchored(store: Store, stream: bytes) -> int:
     with store.reading() as connection:
         row = Rows(connection).get(StreamRow, stream)
         found = None if row is None or not row.size else Book(connection).evidence_entry(stream, row.size - 1)
-    return 0 if found is None else parse_head(found.entry).last
+    return 0 if found is None else verify.parse_head(found.entry).last
 
 
-def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:
+def _entry(index: int, head: verify.AnchoredHead) -> EvidenceEntry:
     salt, value = secrets.token_bytes(SALT_BYTES), head.to_json()
     leaf = merkle.leaf_hash(build_leaf_data(LeafKind.AUDIT, salt, value))
     return EvidenceEntry(index, salt, value, leaf, LeafKind.AUDIT)

@@ -36,7 +36,7 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 from millmark.services.planning import papers
-from millmark.services.planning.repository import LeafRow, What
+from millmark.services.planning.repository import LeafRow, What, own_leaves
 
 # Who sends and who receives
 
@@ -118,7 +118,7 @@ def made(rows: Rows, record: RecordRow) -> list[LotRow]:
 def own(rows: Rows, record: RecordRow, event: Event, *kinds: str) -> list[LeafRow]:
     """The company's entries of these kinds that an anchor is the first to cover."""
     size = event.size if isinstance(event, StreamAnchored) else 0
-    found = papers.covered(rows, record.subject, record.sequence, size)
+    found = own_leaves(rows, record.subject, record.sequence, size)
     return [row for row in found if row.what in kinds]
 
 

@@ -18,12 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from millmark.ledger.errors import InputError, SettingsError, SigningError
@@ -68,11 +63,9 @@ def verify_hostname(name: str) -> None:
 
 def certify(layout: Layout, name: str, now: datetime) -> str:
     """Issues a certificate for the gateway under `name`. What exists is kept: the authority, and the gateway's key.
-    Returns the SHA-256 of the authority's certificate, as devices show it.
-
-    Raises InputError for a name that cannot be one, SettingsError if the authority is for another name, has expired or
-    is not whole, SigningError if a key cannot be read.
-    """
+    Returns the SHA-256 of the authority's certificate, as devices show it. Raises InputError for a name that cannot be
+    one, SettingsError if the authority is for another name, has expired or is not whole, SigningError if a key cannot
+    be read."""
     verify_hostname(name)
     if not layout.authority.exists():
         key = _new_key(layout.authority_key)

@@ -50,8 +50,7 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
     """The opened inference of the lot's certificate with the given sequence, by default of its latest certificate.
 
     Verdict and digests are those of the ledger; window, salt and logits are those in the book, unverified. Raises
-    NotFoundError if certificate, inference, evidence or model are not known here.
-    """
+    NotFoundError if certificate, inference, evidence or model are not known here."""
     with open_reader(store) as reader:
         return find_kept_extract(reader, chain, find_certificate(reader, name, certificate))
 

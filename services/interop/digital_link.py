@@ -44,8 +44,7 @@ def read_link(text: str, *, zero_suppressed: bool = False) -> LinkReport:
     """Parses and validates an uncompressed Digital Link, including its attributes. Raises IdentifierError.
 
     With `zero_suppressed`, a GTIN in the path may have 8, 12 or 13 digits. Not established: that the key was ever
-    issued, or that the URL resolves.
-    """
+    issued, or that the URL resolves."""
     link = parse_digital_link(text, zero_suppressed=zero_suppressed)
     return LinkReport(link, tuple(link.check_attributes()))
 
@@ -53,8 +52,7 @@ def read_link(text: str, *, zero_suppressed: bool = False) -> LinkReport:
 def build_part_link(link: DigitalLink, salt: bytes, *, base_url: str = "https://id.gs1.org") -> str:
     """The link for the code on a part: under `base_url` (scheme, host and an optional path), with the subject's salt.
 
-    Raises IdentifierError if the salt is not 32 bytes, or if the result would not parse to the same identifiers.
-    """
+    Raises IdentifierError if the salt is not 32 bytes, or if the result would not parse to the same identifiers."""
     if len(salt) != SALT_BYTES:
         raise IdentifierError(f"the salt is not {SALT_BYTES} bytes")
     path = link.uri.removeprefix("https://id.gs1.org")
@@ -68,8 +66,7 @@ def build_part_link(link: DigitalLink, salt: bytes, *, base_url: str = "https://
 def read_salt(text: str) -> bytes | None:
     """The salt in a part's link, or None if it has no such parameter.
 
-    Raises IdentifierError for several salts, or for one that is not 32 bytes in base64url without padding.
-    """
+    Raises IdentifierError for several salts, or for one that is not 32 bytes in base64url without padding."""
     query = text.partition("#")[0].partition("?")[2]
     found = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == SALT_PARAMETER]
     if not found:
@@ -89,8 +86,7 @@ def read_salt(text: str) -> bytes | None:
 def build_qr_svg(text: str, *, module_px: int = 4) -> str:
     """A QR code as one SVG element without scripts or links: error correction M or better, a border of four modules.
 
-    Raises IdentifierError if the text does not fit in one code.
-    """
+    Raises IdentifierError if the text does not fit in one code."""
     out = io.BytesIO()
     _make_qr(text).save(
         out, kind="svg", border=_QUIET_MODULES, scale=module_px, xmldecl=False, light="#fff", title="GS1 Digital Link"

@@ -22,12 +22,7 @@ from millmark.services.network.peers import (
     Peer,
     find_kind,
 )
-from millmark.services.network.processes import (
-    NodeProcess,
-    NodeProgram,
-    find_program,
-    identify_program,
-)
+from millmark.services.network.processes import NodeProcess, NodeProgram, find_program, identify_program
 from millmark.services.network.setup import (
     Agreed,
     NetworkFile,

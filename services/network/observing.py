@@ -188,11 +188,8 @@ class Observation:
 
 def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 200) -> Observation:
     """Asks a node about itself and its network. `now_s` is Unix time; `vote_blocks`, how many blocks to search for
-    votes where the node does not count them.
-
-    Raises ChainUnreachableError (NodeAnswerError for answers that are none), and NetworkError for a chain without
-    validators.
-    """
+    votes where the node does not count them. Raises ChainUnreachableError (NodeAnswerError for answers that are none),
+    and NetworkError for a chain without validators."""
     ask = _Asking(transport, url)
     head = ask.block(None)
     validators = ask.signers() if head.consensus is Consensus.CLIQUE else ask.validators(head)

@@ -53,7 +53,6 @@ class NodeAnswerError(ChainUnreachableError):
 
 
 # The node programs that Millmark can run a network of, and how many validators may fail on each.
-#
 # A block of QBFT needs the seals of ceil(2n/3) of n validators and is final with them. Clique needs floor(n/2)+1
 # signers that run, because a signer that sealed a block has to let floor(n/2) others go first (EIP-225). With exactly
 # that many, each block has one signer that may make it: when two made the block before at the same time, the one that

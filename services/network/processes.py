@@ -19,12 +19,7 @@ from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.files import replace_file
 from millmark.ledger.store.process_identity import describe_process, is_gone
 from millmark.services.network.layout import NodeFolder
-from millmark.services.network.peers import (
-    KINDS,
-    Kind,
-    NodeProgramError,
-    find_kind,
-)
+from millmark.services.network.peers import KINDS, Kind, NodeProgramError, find_kind
 
 # Node programs on this machine: found, and asked what they are. A name tells nothing: `geth` may be go-ethereum of any
 # version, or GoQuorum.
@@ -90,7 +85,7 @@ def parse_program(path: Path, text: str) -> NodeProgram | None:
     if found is None:
         return None
     kind, version = found
-    if kind.name == "geth" and _numbers(version) > _LAST_CLIQUE:
+    if kind.name == "geth" and tuple(map(int, re.findall(r"\d+", version)[:2])) > _LAST_CLIQUE:
         raise NodeProgramError(
             f"{path} is geth {version}, which has no Clique any more", hint="geth 1.13.15 is the last with it"
         )
@@ -107,10 +102,6 @@ def _parse_version(text: str) -> tuple[Kind, str] | None:
     if version is None or name not in ("geth", "etn-sc"):
         return None
     return find_kind("geth" if name == "geth" else "electroneum-sc"), version[1].removesuffix("-stable")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 # Chain nodes as processes of this machine: started, awaited, stopped, and hurt on purpose by tests.
@@ -276,7 +267,6 @@ def _last_line(log: Path) -> str:
 
 
 # Starts validators of a new network together, until blocks come.
-#
 # Clique's signers each make a first block while they are not connected yet. Now and then none of these is heavier than
 # the others for a node that looks again, each signer waits for others' turns, and no further block ever comes. Nothing
 # of value is on such a chain, so that all its nodes begin again, with their keys and empty data folders.

@@ -33,6 +33,7 @@ from millmark.services.node import config as settings
 from millmark.services.node import events, http_capture
 from millmark.services.node import submission as submitting
 from millmark.services.node.evidence_recorder import StreamRecorder, read_resume_point
+from millmark.services.node.inspection import Certifier, load_inspector
 from millmark.services.node.intake import FolderCapture, Intake, Lots, Metrics, StreamIntake
 from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
 from millmark.services.node.submission import Health, KeySubmitter
@@ -44,7 +45,6 @@ from millmark.services.store import open_store, sqlite_path
 
 if TYPE_CHECKING:
     from millmark.quality import Inspector
-    from millmark.services.node.inspection import Certifier
     from millmark.services.node.mqtt_capture import MqttCapture
     from millmark.services.node.opcua_capture import OpcuaCapture
     from millmark.services.relay import HttpRelay
@@ -289,7 +289,7 @@ def open_agent(config: settings.NodeConfig, logger: FilteringBoundLogger | None 
         # First of all: a second node must not even open the logs, since opening one cuts off a torn tail.
         stack.enter_context(lock_folder(config.data_folder))
         signer = keys.open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
-        inspector = None if config.model is None else _open_model(config.model)
+        inspector = None if config.model is None else load_inspector(config.model)
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url, config.evidence_folder))
 
@@ -421,7 +421,6 @@ class _Parts:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
-        from millmark.services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
         def tell(index: int, reason: str) -> None:
             self._logger.warning("certificate refused", stream=stream.name, leaf=index, reason=reason)
@@ -453,12 +452,6 @@ def lock_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _open_model(model: settings.ModelSource) -> Inspector:
-    from millmark.services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
-
-    return load_inspector(model)
 
 
 def _open_broker(broker: settings.MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:

@@ -273,11 +273,7 @@ def draw_tree(family: Family, direction: Direction) -> list[str]:
     for title, branches in ways:
         opened: set[str] = set()
         lines += ["", title, *(line for root in family.roots for line in _walk(family, branches, root, opened))]
-    return [*lines, *_notices(family)]
-
-
-def _notices(family: Family) -> list[str]:
-    return ["", *(f"cut off: {describe_cut(cut)}" for cut in family.cuts)] if family.cuts else []
+    return [*lines, *(["", *(f"cut off: {describe_cut(cut)}" for cut in family.cuts)] if family.cuts else [])]
 
 
 def _branches(family: Family, *, up: bool) -> _Branches:

@@ -95,7 +95,11 @@ def draw_gantt(chart: Gantt, language: str) -> str:
         *(_lane(chart, lane, _TOP + place * _LANE) for place, lane in enumerate(chart.lanes)),
         *_present(chart, height),
         # Last, so that no line strikes a name through.
-        *(_name(lane, _TOP + place * _LANE) for place, lane in enumerate(chart.lanes)),
+        *(
+            f'<text class="lane" x="0" y="{_TOP + place * _LANE + 12}">{escape(lane.name)}</text>'
+            for place, lane in enumerate(chart.lanes)
+            if lane.name
+        ),
         "</svg>",
     ]
     return "".join(parts)
@@ -123,10 +127,6 @@ def _lane(chart: Gantt, lane: Lane, top: int) -> str:
         f'<rect class="strip" x="0" y="{top + _LABEL}" width="100%" height="{_BAR}"/>{bars}'
         f"{''.join(_mark(chart, mark, top + _LABEL) for mark in lane.marks)}"
     )
-
-
-def _name(lane: Lane, top: int) -> str:
-    return f'<text class="lane" x="0" y="{top + 12}">{escape(lane.name)}</text>' if lane.name else ""
 
 
 def _mark(chart: Gantt, mark: Mark, top: int) -> str:

@@ -106,7 +106,7 @@ class _Verifier:
             cause = f"entry {opened.index} in it is neither a call, an offer, a plan nor a capacity signal"
             raise PlanningError(cause, hint="update this program")
         what, call = verify(opened, leaf)
-        sender, proof = self._record.participant, papers.join_hashes(opened.proof)
+        sender, proof = self._record.participant, b"".join(opened.proof)
         place = opened.index, opened.salt, opened.text, size, proof, self._record.sequence
         self.arrival.leaves.append(LeafRow(leaf, call, what, sender, self._record.subject, *place))
 

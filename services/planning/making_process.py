@@ -24,7 +24,6 @@ from millmark.ledger.plans.plan import Key, parse_cause
 from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.schedule import Made, Replan, make_plan
 
-MOST_CPU_S = 120.0
 _SPARE_S = 120.0
 """Beside ten times the CPU seconds: other processes may want the processor, too."""
 

@@ -118,7 +118,7 @@ def _offer(
     windows = choose_windows(cut, (target, job.due - duration), file.windows, duration, load)
     if not windows:
         return None
-    wh = day.wh(duration)
+    wh, values = day.wh(duration), dict(operation.need.values)
     return Offer(
         call=call.digest,
         owner=owner,
@@ -127,7 +127,7 @@ def _offer(
         operation=operation.operation,
         duration=duration,
         setup=setup,
-        family=_family(plan, operation),
+        family=", ".join([operation.need.kind, *(str(values[name]) for name in plan.family if name in values)]),
         windows=tuple(windows),
         wh=wh,
         co2e_mg=wh * file.energy.co2e_mg_per_wh,
@@ -198,11 +198,6 @@ def choose_windows(
         for slot in range(first, min(last + duration, len(load))):
             load[slot] += share
     return sorted(chosen)
-
-
-def _family(plan: MachinePlan, operation: Operation) -> str:
-    values = dict(operation.need.values)
-    return ", ".join([operation.need.kind, *(str(values[name]) for name in plan.family if name in values)])
 
 
 def _why_no_time(machine: OwnMachine, operation: Operation) -> str:

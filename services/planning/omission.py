@@ -21,7 +21,7 @@ from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex
 from millmark.ledger.headers import BlockHeader, parse_header
 from millmark.ledger.plans.call import Call, parse_call
 from millmark.ledger.plans.offer import Offer, parse_offer
-from millmark.ledger.signatures import Address, Signature, Signer, recover_address
+from millmark.ledger.signatures import Address, Signer
 from millmark.ledger.slots import KeySlots, decode_struct, slots_of
 from millmark.ledger.store import Registry, Rows
 from millmark.ledger.trie import TrieNode, parse_account, parse_word, verify_in
@@ -29,11 +29,10 @@ from millmark.ledger.trust import TrustFile
 from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import OmissionRefusedError, PlanningError
 from millmark.services.planning.offers import why_not_lawful
-from millmark.services.planning.papers import OpenedLeaf, PlanSeal, parse_opened_leaf, parse_seal
+from millmark.services.planning.papers import OpenedLeaf, PlanSeal, parse_opened_leaf, parse_seal, recover_signer
 from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
 
 # Receipts: the coordinator's signed word that it had an offer, and when.
-#
 # The signature is over EIP-712 typed data in the domain of checkpoints (ledger/TRUST.md), all numbers unsigned:
 #
 #     OfferReceipt(bytes32 call,bytes32 offer,uint64 receivedAt)
@@ -64,10 +63,7 @@ class Receipt:
         """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
         signer."""
         digest = _digest(chain_id, ledger, self.call, self.offer, self.received_at)
-        try:
-            return recover_address(digest, Signature.from_bytes(self.signature))
-        except errors.SigningError as error:
-            raise PlanningError(f"the signature of a receipt is invalid: {error.cause}") from None
+        return recover_signer(digest, self.signature, "receipt")
 
 
 def sign_receipt(chain_id: int, ledger: bytes, call: bytes, offer: bytes, received_at: int, signer: Signer) -> Receipt:

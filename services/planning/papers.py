@@ -35,7 +35,7 @@ from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import DocumentRow, MachineRow
 from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError, PlanningGround
-from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What, own_leaves
+from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, What
 
 SEAL_FORMAT = "millmark.plan-seal"
 _TYPE = keccak256(b"PlanSeal(bytes32 call,bytes32 plan,bytes32 claims)")
@@ -77,12 +77,16 @@ class PlanSeal:
     def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
         """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
         signer."""
-        try:
-            return recover_address(
-                _digest(chain_id, ledger, self.call, self.plan, self.claims), Signature.from_bytes(self.signature)
-            )
-        except errors.SigningError as error:
-            raise PlanningError(f"the signature of a plan's seal is invalid: {error.cause}") from None
+        return recover_signer(
+            _digest(chain_id, ledger, self.call, self.plan, self.claims), self.signature, "plan's seal"
+        )
+
+
+def recover_signer(digest: bytes, signature: bytes, what: str) -> Address:
+    try:
+        return recover_address(digest, Signature.from_bytes(signature))
+    except errors.SigningError as error:
+        raise PlanningError(f"the signature of a {what} is invalid: {error.cause}") from None
 
 
 def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tuple[PlanSeal, Claims]:
@@ -263,7 +267,8 @@ def parse_opened_leaf(value: Json) -> OpenedLeaf:
         or len(proof) > _MAX_PROOF * HASH_BYTES
     ):
         raise PlanningError("an entry in it is malformed")
-    return OpenedLeaf(_KINDS[kind], index, salt, value["entry"], split_hashes(proof))
+    hashes = tuple(proof[at : at + HASH_BYTES] for at in range(0, len(proof), HASH_BYTES))
+    return OpenedLeaf(_KINDS[kind], index, salt, value["entry"], hashes)
 
 
 def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
@@ -274,14 +279,6 @@ def verify_opened_leaf(opened: OpenedLeaf, size: int, root: bytes) -> bytes:
     except (errors.CanonicalError, errors.ProofError, errors.RecordError) as error:
         raise PlanningError(f"entry {opened.index} in it is not in the anchored stream: {error.cause}") from None
     return leaf
-
-
-def split_hashes(joined: bytes) -> tuple[bytes, ...]:
-    return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
-
-
-def join_hashes(hashes: Sequence[bytes]) -> bytes:
-    return b"".join(hashes)
 
 
 def _base64(data: bytes) -> str:
@@ -309,11 +306,6 @@ KIND_OF = {
     What.SIGNAL: LeafKind.PLAN,
 }
 Paths = tuple[tuple[str, ...], ...]
-
-
-def covered(rows: Rows, stream: bytes, sequence: int, size: int) -> Sequence[LeafRow]:
-    """The company's entries that an anchor is the first to cover."""
-    return own_leaves(rows, stream, sequence, size)
 
 
 def find_call(rows: Rows, digest: bytes) -> Call | None:
@@ -348,12 +340,8 @@ def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
 
 def signalled(_rows: Rows, leaf: LeafRow) -> set[int]:
     """Whom a capacity signal tells what is expected of its machines."""
-    return {_to(leaf.value)}
-
-
-def _to(value: Json) -> int:
-    to = value.get("to") if isinstance(value, dict) else None
-    return to if isinstance(to, int) else 0
+    to = leaf.value.get("to") if isinstance(leaf.value, dict) else None
+    return {to if isinstance(to, int) else 0}
 
 
 def objective_of(rows: Rows, leaf: LeafRow) -> str:
@@ -408,7 +396,6 @@ def _claims(rows: Rows, root: bytes) -> Claims | None:
 
 
 # Writes calls, offers, withdrawals and plans as entries of the company's own stream, within the caller's transaction.
-#
 # The book has the entry before the anchor is sent; the anchor covers whatever was written, so the next one makes up for
 # one that was lost.
 

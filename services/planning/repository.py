@@ -175,9 +175,6 @@ class PlanningRepository:
     def page_of_calls(self, after: bytes | None, most: int) -> list[CallRow]:
         return self._rows.page(CallRow, "digest", after, most)
 
-    def page_of_offers(self, call: bytes, after: bytes | None, most: int) -> list[LeafRow]:
-        return self._rows.page(LeafRow, "leaf", after, most, call=call, what=What.OFFER)
-
     # Plans
 
     def put_plan(self, row: PlanRow) -> None:

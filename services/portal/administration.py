@@ -81,7 +81,7 @@ class Administration:
             "again": again,
             "once": self.once.issue(),
         }
-        return self._show(request, "webhooks.html", 400 if refused else 200, **values)
+        return self.pages.render(request, "webhooks.html", 400 if refused else 200, forms=self.forms, **values)
 
     def add_webhook(
         self,
@@ -206,9 +206,6 @@ class Administration:
         return portal.Lists(self.pages, self.forms).show(
             request, "audit.html", find, kept={"target": target}, target=target, audited=folder is not None
         )
-
-    def _show(self, request: Request, template: str, status: int, **values: Any) -> Response:
-        return self.pages.render(request, template, status, forms=self.forms, **values)
 
 
 class _Entry:

@@ -181,10 +181,7 @@ def _seen(bar: Bar, least: int) -> Bar:
 def _marks(machine: MachineWork, catalogue: portal.Catalogue) -> tuple[Mark, ...]:
     """When the orders are due on which work is still to be done."""
     dues = {(one.due, one.name) for one in machine.work if one.due and one.tone in _OPEN}
-    return tuple(
-        Mark(due, catalogue.say("board.due", order=name, time=f"{datetime.fromtimestamp(due, UTC):%Y-%m-%d %H:%M} UTC"))
-        for due, name in sorted(dues)
-    )
+    return tuple(Mark(due, catalogue.say("board.due", order=name, time=_text(due))) for due, name in sorted(dues))
 
 
 _OPEN = (BarTone.NOW, BarTone.AGREED, BarTone.PLANNED)
@@ -241,11 +238,6 @@ class Board:
         """The machine board. `days`: how many it shows, of `SPANS`; else as many as all work takes."""
         chosen = int(days) if days in map(str, SPANS) else None
 
-        def find(
-            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
-        ) -> listings.Page[Any]:
-            return listings.machines(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
-
         def draw(machines: Sequence[Any]) -> dict[str, Any]:
             catalogue, (board, now_s) = self.pages.catalogue(request), self._read(request, machines)
             chart = build_board(board, chosen, now_s, catalogue)
@@ -253,6 +245,7 @@ class Board:
             return {"board": board, "picture": picture}
 
         values: dict[str, Any] = {"days": chosen, "spans": SPANS, "most": MAX_WORK}
+        find = portal.find_in(listings.machines, self.store)
         return portal.Lists(self.pages, self.forms).show(request, "machines.html", find, describe=draw, **values)
 
     def _read(self, request: Request, machines: Sequence[Any]) -> tuple[list[MachineWork], int]:

@@ -244,7 +244,10 @@ class ConsortiumPages:
             "wait": None if council is None else _wait_of(council.terms.delay_s),
             "address": None if council is None else to_checksum(council.address),
             "names": {one.participant: one for one in participants(self.store)},
-            "offered": self._offered(council, member) if votes else {},
+            # By motion, what the member can do with it now.
+            "offered": {
+                one.motion.number: votes_of(one, member) for one in (council.motions if council and votes else ())
+            },
             "silent": silent,
             "operates": may and governance is not None and self.desk.operates(governance.owner),
             "votes": votes,
@@ -263,10 +266,6 @@ class ConsortiumPages:
             return self.desk.governance(), None
         except ChainError as error:
             return None, error
-
-    def _offered(self, council: CouncilView | None, member: int | None) -> dict[int, tuple[Vote, ...]]:
-        """By motion, what the member can do with it now."""
-        return {one.motion.number: votes_of(one, member) for one in (council.motions if council else ())}
 
     # Admission
 
@@ -370,12 +369,8 @@ class ConsortiumPages:
         return RedirectResponse(HERE if number is None else _RECORD.format(number), 303)
 
     def _confirm(self, request: Request, act: str, **values: Any) -> Response:
-        values |= {"act": act, "key": _new_key()}
+        values |= {"act": act, "key": secrets.token_urlsafe(18)}
         return self.pages.render(request, "consortium_confirm.html", forms=self.forms, **values)
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(18)
 
 
 def _wait_of(delay_s: int) -> tuple[str, int]:

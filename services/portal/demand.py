@@ -124,7 +124,9 @@ class _Builder:
         self.document, self.catalogue, self.now = document, catalogue, now
         self.first = document.first_week - timedelta(weeks=_PAST_WEEKS)
         self.counted = {} if now is None else count_weeks(now, self.first, _PAST_WEEKS + document.weeks)
-        self.ended = 0 if now is None else sum(_has_ended(monday, now) for monday in document.mondays)
+        self.ended = (
+            0 if now is None else sum(begin_s(monday) + WEEK_S <= now.cut.time_s for monday in document.mondays)
+        )
 
     def product(self, place: int, total: SeriesForecast) -> ShownProduct:
         parts = self.document.options_of(total.key)
@@ -198,10 +200,6 @@ def _weeks(series: SeriesForecast, mondays: Sequence[date], came: Sequence[int])
             None if series.high is None else series.high[place],
             came[place] if place < len(came) else None,
         )
-
-
-def _has_ended(monday: date, now: History) -> bool:
-    return begin_s(monday) + WEEK_S <= now.cut.time_s
 
 
 def _mean(error: int, score: scoring.Score) -> str:
@@ -288,15 +286,14 @@ class DemandPages:
             "cut": cut,
         }
 
-    def _cut(self, find: Any) -> Cut | None:
+    def _cut(self, find: Callable[[Chain], Cut]) -> Cut | None:
         """None if the chain does not answer or has no final block yet: the page then says that it shows no score."""
         if self._chain is None:
             return None
         try:
-            found: Cut = find(self._chain)
+            return find(self._chain)
         except (ChainError, ForecastError):
             return None
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,9 +327,7 @@ class _Reader:
             return Hit(row.digest, document, None, "chain")
         try:
             then = self.history(document.cut)
-            return Hit(row.digest, document, self._score(document, then, now, row))
+            anchored = recording.anchored_at(self._connection, row)
+            return Hit(row.digest, document, scoring.score_forecast(document, then, now, anchored))
         except ForecastError:
             return Hit(row.digest, document, None, "waiting")
-
-    def _score(self, document: ForecastDocument, then: History, now: History, row: repository.ForecastRow) -> Any:
-        return scoring.score_forecast(document, then, now, recording.anchored_at(self._connection, row))

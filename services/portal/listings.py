@@ -260,28 +260,15 @@ class Listings:
         )
 
     def orders(self, request: Request) -> Response:
-        def find(
-            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
-        ) -> listings.Page[Any]:
-            return listings.orders(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
-
-        return self._lists.show(request, "orders.html", find, _ORDERS)
+        return self._lists.show(request, "orders.html", portal.find_in(listings.orders, self.store), _ORDERS)
 
     def lots(self, request: Request) -> Response:
         offers = self.acting.offers_on(portal.principal_of(request), About.NOTHING, "", "receiveLot")
-        return self._lists.show(request, "lots.html", self._find_lots({}), _LOTS, offers=offers)
+        return self._lists.show(request, "lots.html", portal.find_in(listings.lots, self.store), _LOTS, offers=offers)
 
     def quarantine(self, request: Request) -> Response:
-        return self._lists.show(request, "lots.html", self._find_lots({"state": int(LotState.QUARANTINED)}), offers=())
-
-    def _find_lots(self, only: portal.Filters) -> portal.Find:
-        def find(
-            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
-        ) -> listings.Page[Any]:
-            both = {**wanted, **only}
-            return listings.lots(self.store, viewer, after, portal.PAGE_ITEMS, both, newest_first=newest_first)
-
-        return find
+        find = portal.find_in(listings.lots, self.store, state=int(LotState.QUARANTINED))
+        return self._lists.show(request, "lots.html", find, offers=())
 
     def order(self, request: Request, subject: str) -> Response:
         """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
@@ -316,8 +303,8 @@ class Listings:
             story = story.without_headline()
         elif told.trace.downstream:
             story = story.used()
-        values = {"trace": told.trace, "story": story, "failure": told.failure}
-        return self._show(request, template, picture=picture, **values, **more)
+        values: dict[str, Any] = {"trace": told.trace, "story": story, "failure": told.failure}
+        return self.pages.render(request, template, forms=self.forms, picture=picture, **values, **more)
 
     def machine(self, request: Request, number: portal.Number) -> Response:
         """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
@@ -327,12 +314,12 @@ class Listings:
         load = build_load(work.spans)
 
         orders: dict[bytes, str] = {}
+        find_assignments = portal.find_in(listings.assignments, self.store, machine=number)
 
         def find(
             viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
         ) -> listings.Page[Any]:
-            only: portal.Filters = {**wanted, "machine": number}
-            page = listings.assignments(self.store, viewer, after, portal.PAGE_ITEMS, only, newest_first=newest_first)
+            page = find_assignments(viewer, after, wanted, newest_first)
             orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
             return page
 
@@ -364,9 +351,6 @@ class Listings:
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
         return draw_upright(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
-
-    def _show(self, request: Request, template: str, **values: Any) -> Response:
-        return self.pages.render(request, template, forms=self.forms, **values)
 
 
 # The first page: what waits for the company, the most urgent first, with buttons for whoever may act; below it, the

@@ -21,7 +21,7 @@ from millmark.ledger.records import Role
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.planning.calendar import CALENDAR_FILE, find_earliest, read_calendar
-from millmark.services.planning.forecast.making import Shares, order_options
+from millmark.services.planning.forecast.preferences import Shares, order_options
 from millmark.services.portal.acting.things import Sent
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products import Catalogue as Products

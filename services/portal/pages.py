@@ -33,6 +33,7 @@ from millmark.ledger.plans import call, check, feasible
 from millmark.ledger.products import name_in
 from millmark.ledger.provenance import answers, footprints, listings, reader
 from millmark.ledger.records import ALL_ROLES, Role
+from millmark.ledger.store import Store
 from millmark.ledger.verify import Section, Statement, Step
 from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
@@ -74,14 +75,8 @@ class Catalogue:
 
 
 def read_catalogues() -> dict[Language, Catalogue]:
-    return {one: Catalogue(one, _read(f"{one}.json")) for one in Language}
-
-
-def _read(name: str) -> dict[str, str]:
-    words: dict[str, str] = json.loads(
-        (resources.files("millmark.services.portal") / "catalogue" / name).read_text(encoding="utf-8")
-    )
-    return words
+    folder = resources.files("millmark.services.portal") / "catalogue"
+    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text(encoding="utf-8"))) for one in Language}
 
 
 def choose_language(accepted: str) -> Language:
@@ -569,7 +564,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "failing": partial(say_failure, catalogue),
         "brief": _brief,
         "named": lambda names: name_in(names, catalogue.language.value),
-        "called": _called,
+        "called": partial(_brief, whole=True),
         "kilograms": kilograms,
         "kilowatt_hours": kilowatt_hours,
         "percent": percent,
@@ -602,9 +597,7 @@ def _party(catalogue: Catalogue, party: answers.Party | None) -> Markup:
 
 
 def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
-    if time is None:
-        return escape(catalogue.say("never"))
-    return _time(time)
+    return escape(catalogue.say("never")) if time is None else _time(time)
 
 
 def _time(time: datetime) -> Markup:
@@ -637,22 +630,12 @@ def _stated(words: Words, name: str, value: object) -> Markup:
     return text if translated else show_data(text)
 
 
-def _brief(identifier: str) -> Markup:
-    """The last part of an identifier, shortened in its middle; the full identifier is in the tooltip."""
-    text = _end(identifier)
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}…{text[-(_MAX_SHOWN // 2) :]}"
+def _brief(identifier: str, *, whole: bool = False) -> Markup:
+    """The last part of an identifier, shortened in its middle but for `whole`, in the heading of the thing's own page;
+    the full identifier is in the tooltip."""
+    text = unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
+    shown = text if whole or len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}…{text[-(_MAX_SHOWN // 2) :]}"
     return Markup('<span translate="no" title="{}">{}</span>').format(printable(identifier), printable(shown))
-
-
-def _called(identifier: str) -> Markup:
-    """As `_brief`, but not shortened, for the heading of the thing's own page."""
-    return Markup('<span translate="no" title="{}">{}</span>').format(
-        printable(identifier), printable(_end(identifier))
-    )
-
-
-def _end(identifier: str) -> str:
-    return unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
 
 
 # Pages of lists: newest first, with a filter, and links to the pages before and after.
@@ -675,6 +658,15 @@ Find: TypeAlias = "Callable[[int | None, int | None, Filters, bool], listings.Pa
 
 Describe: TypeAlias = "Callable[[Sequence[Any]], dict[str, Any]]"
 """What else the template needs for the items."""
+
+
+def find_in(query: Callable[..., listings.Page[Any]], store: Store, **only: int | bytes) -> Find:
+    """Finds pages with a query of millmark.ledger.provenance.listings, of what has the values `only` as well."""
+
+    def find(viewer: int | None, after: int | None, wanted: Filters, newest_first: bool) -> listings.Page[Any]:
+        return query(store, viewer, after, PAGE_ITEMS, {**wanted, **only}, newest_first=newest_first)
+
+    return find
 
 
 @dataclass(frozen=True, slots=True)

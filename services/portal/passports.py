@@ -30,12 +30,7 @@ from millmark.ledger.verify.statements import Party, Thing
 from millmark.quality import errors, inference
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
-from millmark.services.interop.contexts.published import (
-    CONTEXT_MEDIA,
-    CONTEXTS_PATH,
-    LINKSET_CONTEXT_NAME,
-    build_linkset_context,
-)
+from millmark.services.interop.contexts import published
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
 from millmark.services.pictures import build_family, draw_upright
 from millmark.services.pictures.plot import draw_window
@@ -317,7 +312,7 @@ def build_linkset(code: Code, origin: str, titles: Mapping[str, str], media_type
         ]
         for link in _links(code)
     }
-    context = build_linkset_context() if media_type == CONTEXT_MEDIA else {}
+    context = published.build_linkset_context() if media_type == published.CONTEXT_MEDIA else {}
     return {**context, "linkset": [{"anchor": code.identifier, **links}]}
 
 
@@ -330,11 +325,11 @@ def _facts(link: Link) -> dict[str, object]:
 
 def tell_context(origin: str) -> str:
     """The Link header by which a reader of JSON-LD finds the context of a linkset."""
-    return f'<{_context(origin)}>; rel="http://www.w3.org/ns/json-ld#context"; type="{CONTEXT_MEDIA}"'
+    return f'<{_context(origin)}>; rel="http://www.w3.org/ns/json-ld#context"; type="{published.CONTEXT_MEDIA}"'
 
 
 def _context(origin: str) -> str:
-    return f"{origin}{CONTEXTS_PATH}/{LINKSET_CONTEXT_NAME}"
+    return f"{origin}{published.CONTEXTS_PATH}/{published.LINKSET_CONTEXT_NAME}"
 
 
 def build_description(origin: str) -> dict[str, object]:
@@ -349,7 +344,7 @@ def build_description(origin: str) -> dict[str, object]:
     }
 
 
-_KINDS = {LINKSET: LINKSET, "application/json": LINKSET, CONTEXT_MEDIA: CONTEXT_MEDIA}
+_KINDS = {LINKSET: LINKSET, "application/json": LINKSET, published.CONTEXT_MEDIA: published.CONTEXT_MEDIA}
 """In which form a linkset is answered, by what was asked for."""
 _PAGES = (_HTML, "text/*", "*/*", "application/xhtml+xml")
 
@@ -357,7 +352,7 @@ _PAGES = (_HTML, "text/*", "*/*", "application/xhtml+xml")
 def choose_linkset(accept: str) -> str | None:
     """The media type of the linkset that an Accept header prefers to a page; None if it prefers none. With the same
     weight, the page comes first, then `LINKSET`."""
-    weights = {_HTML: 0.0, LINKSET: 0.0, CONTEXT_MEDIA: 0.0}
+    weights = {_HTML: 0.0, LINKSET: 0.0, published.CONTEXT_MEDIA: 0.0}
     for item in accept[:1000].split(","):
         media, *parameters = (part.strip() for part in item.lower().split(";"))
         kind = _HTML if media in _PAGES else _KINDS.get(media)
@@ -536,11 +531,9 @@ def build_opened_windows(
         rows.sort(key=lambda row: (row.lot != lot, -row.sequence))
         built = {one.certificate: one for one in reader.certificates(rows[:MOST_WINDOWS])}
         models = Models(reader)
-        published = {
-            one.number for one in reader.rows.among(ModelRow, "number", {row.model for row in rows}) if one.code
-        }
+        coded = {one.number for one in reader.rows.among(ModelRow, "number", {row.model for row in rows}) if one.code}
         return tuple(
-            _build(built[row.sequence], by_record[row.sequence], models if row.model in published else None, catalogue)
+            _build(built[row.sequence], by_record[row.sequence], models if row.model in coded else None, catalogue)
             for row in rows[:MOST_WINDOWS]
         )
 

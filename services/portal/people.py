@@ -104,6 +104,11 @@ class Once:
 INVITED, ACCOUNT, PEOPLE = "/portal/invitation", "/portal/account", "/portal/people"
 _CODE = r"[A-Za-z0-9_-]*"
 _MAX_CODE, _MAX_TOKEN, _MAX_NAME, _MAX_NEXT = 64, 128, 200, 1024
+_Token = Annotated[str, Form(max_length=_MAX_TOKEN)]
+_Credential = Annotated[str, Form(max_length=MAX_CREDENTIAL_CHARACTERS)]
+_Code = Annotated[str, Form(max_length=_MAX_CODE)]
+_Text = Annotated[str, Form(max_length=_MAX_NEXT)]
+_PersonId = Annotated[int, Form(ge=1, le=2**31)]
 _ADMINISTRATORS = Rule(Scope.PEOPLE, owner=True, page=True)
 _SIGNED_IN = Rule(Without.SCOPE, page=True, owner=True)
 
@@ -153,21 +158,14 @@ class PeoplePages:
         return {"passkey": options, "account": self.ways.openid is not None}
 
     def enter(
-        self,
-        request: Request,
-        credential: Annotated[str, Form(max_length=MAX_CREDENTIAL_CHARACTERS)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        next: Annotated[str, Form(max_length=_MAX_NEXT)] = "",  # name of the parameter
-    ) -> Response:
+        self, request: Request, credential: _Credential, token: _Token, next: _Text = ""
+    ) -> Response:  # `next`: name of the parameter
         """Opens a session with a passkey. Raises FormRefusedError."""
         self.forms.verify(request, token)
         return self._enter(request, lambda: self.ways.passkeys.sign_in(credential, self.clock()), safe_path(next))
 
     def leave(
-        self,
-        request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        code: Annotated[str, Form(max_length=_MAX_CODE, pattern=_CODE)] = "",
+        self, request: Request, token: _Token, code: Annotated[str, Form(max_length=_MAX_CODE, pattern=_CODE)] = ""
     ) -> Response:
         """Sends the browser to the company's provider. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, token)
@@ -238,12 +236,7 @@ class PeoplePages:
             request, "invitation.html", headers=SCRIPTED, forms=self.forms, row=None, code="", passkey=None, refused=""
         )
 
-    def show_invitation(
-        self,
-        request: Request,
-        code: Annotated[str, Form(max_length=_MAX_CODE)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-    ) -> Response:
+    def show_invitation(self, request: Request, code: _Code, token: _Token) -> Response:
         """Raises FormRefusedError."""
         self.forms.verify(request, token)
         return self._show_invitation(request, code, "")
@@ -265,13 +258,7 @@ class PeoplePages:
         status = 401 if refused else 200
         return self.pages.render(request, "invitation.html", status, headers=SCRIPTED, forms=self.forms, **values)
 
-    def accept(
-        self,
-        request: Request,
-        code: Annotated[str, Form(max_length=_MAX_CODE)],
-        credential: Annotated[str, Form(max_length=MAX_CREDENTIAL_CHARACTERS)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-    ) -> Response:
+    def accept(self, request: Request, code: _Code, credential: _Credential, token: _Token) -> Response:
         """Takes an invitation with a new passkey. Raises FormRefusedError."""
         self.forms.verify(request, token)
         try:
@@ -298,23 +285,13 @@ class PeoplePages:
         status = 400 if refused else 200
         return self.pages.render(request, "account.html", status, headers=SCRIPTED, forms=self.forms, **values)
 
-    def add(
-        self,
-        request: Request,
-        credential: Annotated[str, Form(max_length=MAX_CREDENTIAL_CHARACTERS)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-    ) -> Response:
+    def add(self, request: Request, credential: _Credential, token: _Token) -> Response:
         """Adds a passkey. Raises FormRefusedError, NotFoundError."""
         return self._change(
             request, token, lambda: self.ways.passkeys.add(self._person(request), credential, self.clock())
         )
 
-    def drop(
-        self,
-        request: Request,
-        passkey: Annotated[str, Form(max_length=_MAX_NEXT)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-    ) -> Response:
+    def drop(self, request: Request, passkey: _Text, token: _Token) -> Response:
         """Removes a passkey. Raises FormRefusedError, NotFoundError."""
         return self._change(request, token, lambda: self._remove(request, _id(passkey)))
 
@@ -357,14 +334,15 @@ class PeoplePages:
     def invite(
         self,
         request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        token: _Token,
         once: Annotated[str, Form(max_length=MAX_CODE)],
         role: Annotated[PersonRole | None, Form()] = None,
         name: Annotated[str, Form(max_length=_MAX_NAME)] = "",
         person: Annotated[int | None, Form(ge=1, le=2**31)] = None,
     ) -> Response:
         """Shows the link of an invitation; the same one if the form is sent again. Raises FormRefusedError."""
-        lacking = "people.no_role" if role is None else "" if self._has_way_in else "passkey.address"
+        has_way_in = self.ways.passkeys.possible or self.ways.openid is not None
+        lacking = "people.no_role" if role is None else "" if has_way_in else "passkey.address"
         if role is None or lacking:
             self.forms.verify(request, token)
             return self._list(request, self.pages.catalogue(request).say(lacking))
@@ -381,11 +359,6 @@ class PeoplePages:
             return self._list(request, self._say(request, error))
         return self._show_invited(request, code_of(use.seed), again=use.again)
 
-    @property
-    def _has_way_in(self) -> bool:
-        """Whether an invitation could be taken at this gateway's address."""
-        return self.ways.passkeys.possible or self.ways.openid is not None
-
     def _show_invited(self, request: Request, code: str, *, again: bool) -> Response:
         try:
             row = self.ways.people.invitation(code, self.clock())
@@ -394,29 +367,17 @@ class PeoplePages:
         return self._list(request, link=f"{self.origin}{INVITED}#{code}", invited=row.name, again=again)
 
     def change(
-        self,
-        request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        person: Annotated[int, Form(ge=1, le=2**31)],
-        role: Annotated[PersonRole, Form()],
+        self, request: Request, token: _Token, person: _PersonId, role: Annotated[PersonRole, Form()]
     ) -> Response:
         """Changes a person's role. Raises FormRefusedError."""
         return self._do(request, token, lambda: self.ways.people.change_role(person, role))
 
-    def remove(
-        self,
-        request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        person: Annotated[int, Form(ge=1, le=2**31)],
-    ) -> Response:
+    def remove(self, request: Request, token: _Token, person: _PersonId) -> Response:
         """Removes a person. Raises FormRefusedError."""
         return self._do(request, token, lambda: self.ways.people.remove(person, self.clock()))
 
     def withdraw(
-        self,
-        request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        invitation: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        self, request: Request, token: _Token, invitation: Annotated[str, Form(max_length=_MAX_TOKEN)]
     ) -> Response:
         """Withdraws an open invitation. Raises FormRefusedError."""
         return self._do(request, token, lambda: self.ways.people.withdraw(_id(invitation)))
@@ -501,9 +462,9 @@ class SignInPages:
         request: Request,
         message: Annotated[str, Form(max_length=MAX_MESSAGE_CHARACTERS)],
         signature: Annotated[str, Form(max_length=_MAX_SIGNATURE)],
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
-        next: Annotated[str, Form(max_length=_MAX_NEXT)] = "",  # name of the parameter
-    ) -> Response:
+        token: _Token,
+        next: _Text = "",
+    ) -> Response:  # `next`: name of the parameter
         """Opens a session for the signer and sets its cookie. Raises FormRefusedError."""
         self.forms.verify(request, token)
         text = message.replace("\r\n", "\n")  # forms submit lines with CR LF
@@ -521,7 +482,7 @@ class SignInPages:
         request.state.principal = Principal(session.row.participant, 0, frozenset(), session.row.id, False, 0)
         return answer
 
-    def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MAX_TOKEN)]) -> Response:
+    def sign_out(self, request: Request, token: _Token) -> Response:
         """Ends the session. Raises FormRefusedError."""
         self.forms.verify(request, token)
         credential = request.state.principal.credential
@@ -589,7 +550,7 @@ class PairingPages:
     def agree(
         self,
         request: Request,
-        token: Annotated[str, Form(max_length=_MAX_TOKEN)],
+        token: _Token,
         challenge: Annotated[str, Form(pattern=f"^{CHALLENGE}$")],
         port: Annotated[int, Form(ge=0, le=_MOST_PORT)] = 0,
     ) -> Response:

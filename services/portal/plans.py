@@ -28,7 +28,7 @@ from millmark.services.pictures.gantt import Bar, BarTone, Gantt, Lane, Tick, dr
 from millmark.services.planning import making, repository
 from millmark.services.planning.showing import LegShown, PlanShown, Reader, RowShown
 from millmark.services.portal.charts import brief_of
-from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
+from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages, principal_of
 
 # What the plan page shows: each row of a plan with what became of it, and the Gantt chart of all of them.
 
@@ -100,7 +100,7 @@ def read_tones(rows: Rows, planned: Sequence[RowShown]) -> dict[_Key, BarTone]:
     latest = {
         _key(row): max(
             (one for one in _since(by_key[_key(row)], row.rework) if one.machine == row.machine),
-            key=_sequence,
+            key=lambda row: row.sequence,
             default=None,
         )
         for row in planned
@@ -139,10 +139,6 @@ def _tones(
 
 def _key(row: RowShown) -> _Key:
     return row.order, row.operation
-
-
-def _sequence(row: AssignmentRow) -> int:
-    return row.sequence
 
 
 def _tone(one: AssignmentRow, others: Sequence[AssignmentRow], failed: set[int]) -> BarTone:
@@ -336,7 +332,7 @@ class Plans:
 
     def list(self, request: Request) -> Response:
         """The calls that are known here, the last to close first, with their plans."""
-        with self._open(_principal(request)) as (_, planning, reader):
+        with self._open(principal_of(request)) as (_, planning, reader):
             listed = [reader.call(row.digest) for row in planning.calls()[:_MOST]]
             calls = [(call, [reader.plan(digest) for digest in call.plans]) for call in listed]
             cut = len(planning.calls()) > _MOST
@@ -345,10 +341,10 @@ class Plans:
     def show(self, request: Request, digest: str) -> Response:
         """One plan: its chart, its rows with what became of them, and whether it holds. Raises NotFoundError."""
         catalogue, name = self.pages.catalogue(request), _parse(digest)
-        with self._open(_principal(request)) as (_, _, reader):
+        with self._open(principal_of(request)) as (_, _, reader):
             closes = reader.closes(name)
         tie = self.ties.find(closes)  # asks the chain, so outside of the transactions
-        with self._open(_principal(request)) as (names, planning, reader):
+        with self._open(principal_of(request)) as (names, planning, reader):
             plan, checked = reader.plan(name), reader.check(name, tie)
             table = build_table(names, plan, _rows_before(planning, reader, plan))
             asked = reader.call(plan.call).operations
@@ -358,7 +354,7 @@ class Plans:
             chart = build_gantt(table, catalogue.say("plan.chart"), catalogue, int(time.time()))
             picture = draw_gantt(chart, catalogue.language.value)
         values: dict[str, Any] = {"table": table, "plan": plan, "checked": checked, "asked": asked}
-        values |= {"coordinates": plan.coordinator.participant == self.find_company(_principal(request))}
+        values |= {"coordinates": plan.coordinator.participant == self.find_company(principal_of(request))}
         values |= {"figures": _figures(plan), "later": None if latest == name else latest, "picture": picture}
         return self.pages.render(request, "plan.html", forms=self.forms, **values)
 
@@ -372,11 +368,6 @@ class Plans:
             rows, book, planning = Rows(connection), Book(connection), repository.PlanningRepository(connection)
             names = build_reader(rows, book, Lineage(connection), principal.viewer)
             yield names, planning, Reader(rows, book, planning, company)
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found
 
 
 def _parse(digest: str) -> bytes:

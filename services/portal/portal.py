@@ -21,7 +21,7 @@ from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError, rules, signin
 from millmark.services.access.people.people import Pairing
 from millmark.services.documents import Documents
-from millmark.services.planning.forecast.making import Shares, read_shares
+from millmark.services.planning.forecast.preferences import Shares, read_shares
 from millmark.services.planning.making import PlanMaker, Ties
 from millmark.services.portal.acting.acting import ACTS, Acting
 from millmark.services.portal.acting.acts import Acts

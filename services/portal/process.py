@@ -95,14 +95,10 @@ def _step(rows: Rows, book: Book, step: StepShown) -> StepView:
     if step.stream is None or step.leaf is None:
         return StepView(step, step.step, None)
     anchor = rows.first_after(AnchorRow, "size", step.leaf, stream=step.stream)
-    name = _name(book, step.step, step.stream, step.leaf)
-    return StepView(step, name, None if anchor is None else anchor.sequence)
-
-
-def _name(book: Book, step: str, stream: bytes, leaf: int) -> str:
-    kept = book.evidence_entry(stream, leaf) if step == Step.LIFT else None
+    kept = book.evidence_entry(step.stream, step.leaf) if step.step == Step.LIFT else None
     said = kept.entry if kept is not None and isinstance(kept.entry, dict) else {}
-    return next((f"lift.{name}" for name in _LIFTS if name in said), step)
+    name = next((f"lift.{name}" for name in _LIFTS if name in said), step.step)
+    return StepView(step, name, None if anchor is None else anchor.sequence)
 
 
 _RULE = Rule(Scope.PROVENANCE, owner=True, page=True, cost=10)

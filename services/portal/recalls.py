@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from millmark.ledger import canonical, errors, provenance
+from millmark.ledger import errors, provenance
 from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.chain import Chain
 from millmark.ledger.headers import parse_header
@@ -191,11 +191,6 @@ class RecallFiles:
     chain: Chain | None
     _work: BoundedWork = field(default_factory=lambda: BoundedWork(at_once=1, waiting=2))
 
-    @property
-    def may_prove(self) -> bool:
-        """Whether there is a node, from which proofs are built."""
-        return self.chain is not None
-
     def build_proof(self, found: provenance.Recall, table: str) -> bytes:
         """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file. Raises
         NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a bundle
@@ -330,16 +325,18 @@ class CasePages:
             picture = _draw(reader, case, principal, catalogue)
             offers = self._offers(reader, case, principal)
             whereabouts = find_whereabouts(reader, (one.lot for one in case.lots))
+        holders = [Holder(one.party.participant, one.party.name, one.lots, 0) for one in case.parties]
+        by_subject = {one.lot.subject: one for one in case.lots}
         values: dict[str, Any] = {
             "case": case,
             "own": principal.participant,
             "picture": picture,
             "drawn": _DRAWN,
-            "contacts": {one.holder.participant: one for one in _contacts(self.store, case)},
-            "lots": _sort(case),
+            "contacts": {one.holder.participant: one for one in contacts_of(self.store, holders)},
+            "lots": [by_subject[lot.subject] for lot in sort_naturally(one.lot for one in case.lots)][:_LOTS],
             "whereabouts": whereabouts,
             "most": _LOTS,
-            "told": list(_texts(case.document)),
+            "told": list(things.facts(case.document, with_none=False)),
             "offers": offers,
             # Only the company itself may know what it sent to whom.
             "told_to": self.find_told(number) if principal.viewer is None else {},
@@ -377,29 +374,6 @@ def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue
     steps = build_transformations(reader, [lot.subject for lot in lots[:_DRAWN]])
     family = build_reach(lots, reader.as_of(), steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     return draw_upright(family, catalogue.language.value)
-
-
-def _contacts(store: Store, case: Case) -> tuple[Contact, ...]:
-    holders = [Holder(one.party.participant, one.party.name, one.lots, 0) for one in case.parties]
-    return contacts_of(store, holders)
-
-
-def _sort(case: Case) -> list[Any]:
-    by_subject = {one.lot.subject: one for one in case.lots}
-    return [by_subject[lot.subject] for lot in sort_naturally(one.lot for one in case.lots)][:_LOTS]
-
-
-def _texts(document: canonical.Json, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each text of the notice's document, with its path. What another company wrote is bounded."""
-    if isinstance(document, dict):
-        for name, one in document.items():
-            yield from _texts(one, f"{path}.{name}" if path else name)
-    elif isinstance(document, list):
-        for place, one in enumerate(document, 1):
-            yield from _texts(one, f"{path}.{place}" if path else str(place))
-    elif document is not None:
-        text = str(document)
-        yield path, text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
 
 
 _RULE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10, limits=(1, 1))
@@ -442,7 +416,10 @@ class Recalls:
             except errors.InputError as error:
                 refused, status = say_error(catalogue, error), 400
         values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
-        values |= {"chosen": _chosen(asked), "models": self._models(principal), "may_prove": self.files.may_prove}
+        # The choice whose form is open: what was asked for, else a lot.
+        chosen = next((name for name in ("model", "machine", "lot") if name in asked), "lot")
+        may_prove = self.files.chain is not None  # proofs are built from a node
+        values |= {"chosen": chosen, "models": self._models(principal), "may_prove": may_prove}
         if found is not None:
             values["view"] = build_view(self.store, found, principal, catalogue, _SHOWN)
             values["notice"], values["noticed"] = self._notice(found, principal)
@@ -502,11 +479,6 @@ def _asked(request: Request) -> dict[str, str]:
     """The fields that were filled in."""
     given = ((name, request.query_params.get(name, "").strip()[:_MAX_FIELD]) for name in _FIELDS)
     return {name: value for name, value in given if value}
-
-
-def _chosen(asked: dict[str, str]) -> str:
-    """The choice whose form is open: what was asked for, else a lot."""
-    return next((name for name in ("model", "machine", "lot") if name in asked), "lot")
 
 
 def _number(text: str) -> int:

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from millmark.ledger import canonical, errors, signatures
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import certificate, consortium, listings
-from millmark.ledger.provenance.answers import Certificate, Participant
+from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
@@ -58,12 +58,12 @@ class Registers:
 
     def certificates(self, request: Request) -> Response:
         principal = portal.principal_of(request)
+        find_certificates = portal.find_in(listings.certificates, self.store)
 
         def find(
             viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
         ) -> listings.Page[Any]:
-            seer = None if _audits(principal) else viewer
-            page = listings.certificates(self.store, seer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
+            page = find_certificates(None if _audits(principal) else viewer, after, wanted, newest_first)
             return replace(page, items=self._without_names(page.items, viewer))
 
         return self._lists.show(request, "certificates.html", find, _VERDICTS)
@@ -75,7 +75,7 @@ class Registers:
         lots = listings.certified_lots(self.store, number, principal.viewer)
         (shown,) = self._without_names([found], principal.viewer)
         offers = self.acting.offers_on(principal, About.CERTIFICATE, str(number))
-        return self._show(request, "certificate.html", one=shown, lots=lots, offers=offers)
+        return self.pages.render(request, "certificate.html", forms=self.forms, one=shown, lots=lots, offers=offers)
 
     def _without_names(self, found: Sequence[Certificate], viewer: int | None) -> tuple[Certificate, ...]:
         """Certificates, without the names of lots that the viewer must not see: those are from this gateway's book."""
@@ -97,18 +97,13 @@ class Registers:
             "one": found,
             "entry": self._directory().get(number),
             "keys": [(signatures.to_checksum(key.address), key) for key in found.keys],
-            "recovery": _recovery(found),
+            "recovery": None if found.recovery is None else signatures.to_checksum(found.recovery.key),
             "here": portal.principal_of(request).participant == number,
         }
-        return self._show(request, "participant.html", **values)
+        return self.pages.render(request, "participant.html", forms=self.forms, **values)
 
     def streams(self, request: Request) -> Response:
-        def find(
-            viewer: int | None, after: int | None, wanted: portal.Filters, newest_first: bool
-        ) -> listings.Page[Any]:
-            return listings.streams(self.store, viewer, after, portal.PAGE_ITEMS, wanted, newest_first=newest_first)
-
-        return self._lists.show(request, "streams.html", find)
+        return self._lists.show(request, "streams.html", portal.find_in(listings.streams, self.store))
 
     def stream(self, request: Request, subject: str) -> Response:
         """The page of a stream, with its anchors. Raises NotFoundError if it is unknown or not visible."""
@@ -130,9 +125,6 @@ class Registers:
     def _lists(self) -> portal.Lists:
         return portal.Lists(self.pages, self.forms)
 
-    def _show(self, request: Request, template: str, **values: Any) -> Response:
-        return self.pages.render(request, template, forms=self.forms, **values)
-
 
 def _audits(principal: Principal) -> bool:
     """Whether certificates of all lots are shown: an auditor approves models and follows what they certified. What is
@@ -142,10 +134,6 @@ def _audits(principal: Principal) -> bool:
 
 def _word(role: Role) -> str:
     return str(role.name).lower()
-
-
-def _recovery(found: Participant) -> str | None:
-    return None if found.recovery is None else signatures.to_checksum(found.recovery.key)
 
 
 def _subject(text: str) -> bytes:

@@ -44,26 +44,6 @@ def return_offered(record: Recorded[lots.ReturnOffered], state: State) -> None:
     lot.state = records.LotState.RETURNING  # the counterparty stays the one who quarantined it
 
 
-def custody_accepted(record: Recorded[lots.CustodyAccepted], state: State) -> None:
-    _take(record, state)
-
-
-def custody_accepted_in_part(record: Recorded[lots.CustodyAcceptedInPart], state: State) -> None:
-    _take(record, state)
-
-
-def custody_declined(record: Recorded[lots.CustodyDeclined], state: State) -> None:
-    _give_back(record, state)
-
-
-def custody_withdrawn(record: Recorded[lots.CustodyWithdrawn], state: State) -> None:
-    _give_back(record, state)
-
-
-def custody_reclaimed(record: Recorded[lots.CustodyReclaimed], state: State) -> None:
-    _take(record, state)
-
-
 def gate_waived(record: Recorded[lots.GateWaived], state: State) -> None:
     lot, event = state.need(rows.LotRow, record.subject), record.event
     if lot.order is None:
@@ -119,11 +99,8 @@ def standing_of(state: State, lot: bytes, inspector: int) -> rows.StandingRow:
 
 def inspectors_of(state: State, lot: rows.LotRow) -> tuple[int, ...]:
     """The inspectors of the gates of the lot's order."""
-    return (
-        ()
-        if lot.order is None
-        else tuple(gate.inspector for gate in rows.gates_of(state.need(rows.OrderRow, lot.order)))
-    )
+    gates = () if lot.order is None else rows.gates_of(state.need(rows.OrderRow, lot.order))
+    return tuple(gate.inspector for gate in gates)
 
 
 def is_open(certificate: rows.CertificateRow) -> bool:
@@ -318,10 +295,8 @@ def _create(
 
 
 def _quarantined_by(state: State, done: records.Transformation) -> tuple[int, int]:
-    """The participant who quarantined an input, and the certificate behind that; zeros for none.
-
-    Only rework takes a quarantined lot: the one that is not a component.
-    """
+    """The participant who quarantined an input, and the certificate behind that; zeros for none. Only rework takes a
+    quarantined lot: the one that is not a component."""
     for taken in done.inputs:
         lot = state.need(rows.LotRow, taken.lot)
         if lot.state == records.LotState.QUARANTINED:
@@ -344,10 +319,8 @@ def _consume(lot: rows.LotRow, quantity: int) -> None:
 
 
 def _assignment(state: State, done: records.Transformation, order: bytes | None) -> int:
-    """The assignment under which an order's conversion or rework was done, 0 for all else.
-
-    The event names only the operation; its current assignment is the one that the contract checked.
-    """
+    """The assignment under which an order's conversion or rework was done, 0 for all else. The event names only the
+    operation; its current assignment is the one that the contract checked."""
     making = done.kind in (records.TransformationKind.CONVERSION, records.TransformationKind.REWORK)
     if order is None or not making:
         return 0
@@ -517,11 +490,11 @@ PROJECTIONS = dict(
         on(lots.LotReleased, lot_released),
         on(lots.CustodyOffered, custody_offered),
         on(lots.ReturnOffered, return_offered),
-        on(lots.CustodyAccepted, custody_accepted),
-        on(lots.CustodyAcceptedInPart, custody_accepted_in_part),
-        on(lots.CustodyDeclined, custody_declined),
-        on(lots.CustodyWithdrawn, custody_withdrawn),
-        on(lots.CustodyReclaimed, custody_reclaimed),
+        on(lots.CustodyAccepted, _take),
+        on(lots.CustodyAcceptedInPart, _take),
+        on(lots.CustodyDeclined, _give_back),
+        on(lots.CustodyWithdrawn, _give_back),
+        on(lots.CustodyReclaimed, _take),
         on(lots.GateWaived, gate_waived),
         on(certificates.CertificateIssued, certificate_issued),
         on(certificates.CertificateRevoked, certificate_revoked),

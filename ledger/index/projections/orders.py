@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from millmark.ledger.events import Recorded, certificates, orders
+from collections.abc import Callable
+
+from millmark.ledger.events import Event, Recorded, certificates, orders
 from millmark.ledger.index.state import State, on
 from millmark.ledger.records import AssignmentState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, NoteRow, OperationRow, OrderRow, SupersessionRow, write_gates
@@ -34,24 +36,13 @@ def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
     )
 
 
-def order_accepted(record: Recorded[orders.OrderAccepted], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.ACCEPTED
+def move_order(target: OrderState) -> Callable[[Recorded[Event], State], None]:
+    """The projection of an event that gives an order another state, and changes nothing else."""
 
+    def move(record: Recorded[Event], state: State) -> None:
+        state.need(OrderRow, record.subject).state = target
 
-def order_rejected(record: Recorded[orders.OrderRejected], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.REJECTED
-
-
-def order_cancelled(record: Recorded[orders.OrderCancelled], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.CANCELLED
-
-
-def order_completed(record: Recorded[orders.OrderCompleted], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.COMPLETED
-
-
-def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.DELIVERED
+    return move
 
 
 def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
@@ -78,10 +69,6 @@ def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -
 def end_proposed(record: Recorded[orders.EndProposed], state: State) -> None:
     """Ends nothing yet: the other side must agree, or be gone for a while."""
     state.need(OrderRow, record.subject)
-
-
-def order_ended(record: Recorded[orders.OrderEnded], state: State) -> None:
-    state.need(OrderRow, record.subject).state = OrderState.ENDED
 
 
 def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: State) -> None:
@@ -175,15 +162,15 @@ PROJECTIONS = dict(
     [
         on(orders.RecordSuperseded, record_superseded),
         on(orders.OrderPlaced, order_placed),
-        on(orders.OrderAccepted, order_accepted),
-        on(orders.OrderRejected, order_rejected),
-        on(orders.OrderCancelled, order_cancelled),
-        on(orders.OrderCompleted, order_completed),
-        on(orders.OrderDelivered, order_delivered),
+        on(orders.OrderAccepted, move_order(OrderState.ACCEPTED)),
+        on(orders.OrderRejected, move_order(OrderState.REJECTED)),
+        on(orders.OrderCancelled, move_order(OrderState.CANCELLED)),
+        on(orders.OrderCompleted, move_order(OrderState.COMPLETED)),
+        on(orders.OrderDelivered, move_order(OrderState.DELIVERED)),
         on(orders.RevisionProposed, revision_proposed),
         on(orders.RevisionAccepted, revision_accepted),
         on(orders.EndProposed, end_proposed),
-        on(orders.OrderEnded, order_ended),
+        on(orders.OrderEnded, move_order(OrderState.ENDED)),
         on(orders.AssignmentProposed, assignment_proposed),
         on(orders.AssignmentAccepted, assignment_accepted),
         on(orders.AssignmentStarted, assignment_started),

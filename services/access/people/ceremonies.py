@@ -9,20 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
+import webauthn
+from webauthn import helpers
 from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
-from webauthn.helpers import (
-    parse_authentication_credential_json,
-    parse_client_data_json,
-    parse_registration_credential_json,
-    structs,
-)
+from webauthn.helpers import structs
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
@@ -40,18 +30,18 @@ class Ceremonies:
 
     def build_authentication_options(self, challenge: str) -> str:
         """The options of `navigator.credentials.get`, as JSON. They name no person and no passkey."""
-        options = generate_authentication_options(
+        options = webauthn.generate_authentication_options(
             rp_id=self._host,
             challenge=challenge.encode(),
             timeout=_TIMEOUT_MS,
             user_verification=structs.UserVerificationRequirement.REQUIRED,
         )
-        return options_to_json(options)
+        return webauthn.options_to_json(options)
 
     def build_registration_options(self, challenge: str, label: str, handle: bytes, known: Sequence[bytes]) -> str:
         """The options of `navigator.credentials.create`, as JSON, for a person who has the passkeys `known` already.
         `label`: what the person chooses the new one by."""
-        options = generate_registration_options(
+        options = webauthn.generate_registration_options(
             rp_id=self._host,
             rp_name="Millmark",
             user_name=label,
@@ -66,26 +56,26 @@ class Ceremonies:
             ),
             exclude_credentials=[structs.PublicKeyCredentialDescriptor(id=one) for one in known],
         )
-        return options_to_json(options)
+        return webauthn.options_to_json(options)
 
     def parse_registration(self, answer: str) -> structs.RegistrationCredential:
         """Raises SignInError."""
-        return self._parse(parse_registration_credential_json, answer)
+        return self._parse(helpers.parse_registration_credential_json, answer)
 
     def parse_authentication(self, answer: str) -> structs.AuthenticationCredential:
         """Raises SignInError."""
-        return self._parse(parse_authentication_credential_json, answer)
+        return self._parse(helpers.parse_authentication_credential_json, answer)
 
     def challenge_of(self, credential: structs.RegistrationCredential | structs.AuthenticationCredential) -> str:
         """The challenge that the browser signed; a text that is not ours is nobody's nonce. Raises SignInError."""
         with self._refusing():
-            found = parse_client_data_json(credential.response.client_data_json)
+            found = helpers.parse_client_data_json(credential.response.client_data_json)
             return found.challenge.decode("ascii", "replace")
 
     def verify_registration(self, credential: structs.RegistrationCredential) -> VerifiedRegistration:
         """Raises SignInError. Not established: that the challenge was issued here, and is new."""
         with self._refusing():
-            return verify_registration_response(
+            return webauthn.verify_registration_response(
                 credential=credential,
                 expected_challenge=self.challenge_of(credential).encode(),
                 expected_rp_id=self._host,
@@ -99,7 +89,7 @@ class Ceremonies:
         """Verifies the signature of the passkey with this public key, which was used `uses` times before. Raises
         SignInError. Not established: that the challenge was issued here, and is new."""
         with self._refusing():
-            return verify_authentication_response(
+            return webauthn.verify_authentication_response(
                 credential=credential,
                 expected_challenge=self.challenge_of(credential).encode(),
                 expected_rp_id=self._host,

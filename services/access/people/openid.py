@@ -108,8 +108,7 @@ class OpenId:
     def finish(self, code: str, state: str, kept: str, now_s: int, invitation: str = "") -> Entered:
         """Opens a session for the person with the account that the provider names, or for whom the invitation is.
 
-        `state` is what came back with the browser, `kept` what its cookie has. Raises SignInError, ProviderError.
-        """
+        `state` is what came back with the browser, `kept` what its cookie has. Raises SignInError, ProviderError."""
         expiry = self._nonces.expiry(state)
         # The cookie ties the answer to the browser that asked: a stranger's code opens nothing here.
         if (

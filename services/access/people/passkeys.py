@@ -19,8 +19,7 @@ from millmark.services.access.people import people as persons
 from millmark.services.access.people.repository import PasskeyRow, PeopleRepository, PersonRow
 
 if TYPE_CHECKING:
-    from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
-    from webauthn.helpers.structs import AuthenticationCredential, RegistrationCredential
+    from webauthn.helpers.structs import RegistrationCredential
     from webauthn.registration.verify_registration_response import VerifiedRegistration
 
     from millmark.services.access.people.ceremonies import Ceremonies
@@ -133,7 +132,8 @@ class Passkeys:
             if row is None or person is None or credential.response.user_handle != person.handle:
                 raise SignInError(Ground.UNKNOWN.write(), hint=_HINT)
             # The counter is compared with the stored one within the transaction: a copy cannot sign in beside it.
-            verified = self._verify_authentication(credential, row, now_s)
+            self._verify_current(self._ceremonies.challenge_of(credential), now_s)
+            verified = self._ceremonies.verify_authentication(credential, row.public_key, row.uses)
             self._spend(connection, self._ceremonies.challenge_of(credential), now_s)
             people.use_passkey(row.id, verified.new_sign_count, now_s)
             return self._people.enter(connection, person, now_s)
@@ -161,12 +161,6 @@ class Passkeys:
     def _verify_registration(self, credential: RegistrationCredential, now_s: int) -> VerifiedRegistration:
         self._verify_current(self._ceremonies.challenge_of(credential), now_s)
         return self._ceremonies.verify_registration(credential)
-
-    def _verify_authentication(
-        self, credential: AuthenticationCredential, row: PasskeyRow, now_s: int
-    ) -> VerifiedAuthentication:
-        self._verify_current(self._ceremonies.challenge_of(credential), now_s)
-        return self._ceremonies.verify_authentication(credential, row.public_key, row.uses)
 
     def _verify_current(self, challenge: str, now_s: int) -> None:
         expiry = self._nonces.expiry(challenge)

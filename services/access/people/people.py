@@ -296,8 +296,7 @@ def _refusal() -> SignInError:
 def accepts_passkeys(origin: str) -> bool:
     """Whether browsers offer passkeys at an origin: at a name by https, or at `localhost`.
 
-    WebAuthn Level 3, 5.1.3 step 8 and 13.4.9: the effective domain has to be a domain, and the context secure.
-    """
+    WebAuthn Level 3, 5.1.3 step 8 and 13.4.9: the effective domain has to be a domain, and the context secure."""
     parts = urlsplit(origin)
     host = parts.hostname or ""
     if host == "localhost":

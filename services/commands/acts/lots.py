@@ -94,10 +94,8 @@ def with_footprint(
     reworked: bool = False,
 ) -> dict[str, Json] | None:
     """The claims with `passport.footprint`. `step` names lots by their subjects, and new ones by `new_lot`; with
-    `reworked`, `lot` is one of what it takes and goes on under its name.
-
-    Raises InputError if the claims have one, FootprintError for an input without a footprint, FactorError.
-    """
+    `reworked`, `lot` is one of what it takes and goes on under its name. Raises InputError if the claims have one,
+    FootprintError for an input without a footprint, FactorError."""
     if accounting is None:
         return claims
     own = [] if assignment is None else [_own(at, accounting, assignment, step.good)]

@@ -287,10 +287,8 @@ def place(
 def _configure(
     home: Path, name: str, options: Sequence[str], operations: int | None, claims: Mapping[str, Any] | None
 ) -> tuple[int, dict[str, Any]]:
-    """The number of operations and the document of an order for a product.
-
-    Raises SpecificationError, and InputError for claims or a number of operations that contradict the product.
-    """
+    """The number of operations and the document of an order for a product. Raises SpecificationError, and InputError
+    for claims or a number of operations that contradict the product."""
     product = Catalogue(home).find(name)
     made = configure(product, parse_choices(product, options))
     document = build_order_document(made)

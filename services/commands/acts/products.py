@@ -120,18 +120,14 @@ def _condition(condition: products.Condition, known: Mapping[str, products.Optio
     )
 
 
-def _range(option: products.Option) -> str:
-    if isinstance(option, products.ChoiceOption):
-        return " or ".join(option.values)
+def _range(option: products.IntegerOption | products.TextOption) -> str:
     unit = option.unit if isinstance(option, products.IntegerOption) else "characters"
     return f"{option.least} to {option.most} {unit}"
 
 
 def ask_options(product: products.Product) -> dict[str, products.Value]:
-    """The options that a person chooses, one after the other; what cannot be chosen any more is not offered.
-
-    Raises SpecificationError if the product's constraints leave nothing.
-    """
+    """The options that a person chooses, one after the other; what cannot be chosen any more is not offered. Raises
+    SpecificationError if the product's constraints leave nothing."""
     chosen: dict[str, products.Value] = {}
     for option in product.options:
         chosen |= _ask(product, option, chosen)

@@ -27,14 +27,9 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.making import (
-    keep_preferences,
-    learn_preferences,
-    make_forecast,
-    read_preferences,
-)
+from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.scoring import Score, ScoredSeries, score_forecast
+from millmark.services.planning.forecast.scoring import Score, score_forecast, show_scored
 from millmark.services.planning.reading import Shelf
 from millmark.services.products.loading import Catalogue
 
@@ -68,6 +63,8 @@ def make(
         with desk.reading() as shelf:
             identity = recording.need_identity(shelf.connection)
             preferences = read_preferences(shelf.connection, history.cut)
+        from millmark.services.planning.forecast.making import make_forecast  # noqa: PLC0415 - numpy is optional
+
         made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
@@ -149,7 +146,7 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         with desk.reading() as shelf:
             anchored_s = recording.anchored_at(shelf.connection, row)
         found = score_forecast(document, before, since, anchored_s)
-    items = [_scored(one) for one in found.series if not one.key.option or one.forecast != one.actual]
+    items = [show_scored(one).to_json() for one in found.series if not one.key.option or one.forecast != one.actual]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
         "product": lambda one: one["product"],
         "option": lambda one: f"{one['option']}={one['value']}" if one["option"] else "all",
@@ -280,15 +277,6 @@ def _weeks(document: ForecastDocument, series: SeriesForecast) -> list[dict[str,
         }
         for place, monday in enumerate(document.mondays)
     ]
-
-
-def _scored(one: ScoredSeries) -> dict[str, object]:
-    key = one.key
-    return {
-        "product": key.product, "unit": key.unit, "option": key.option, "value": key.value, "weeks": len(one.weeks),
-        "forecast": sum(one.forecast), "actual": sum(one.actual), "error": one.error, "naive_error": one.naive_error,
-        "covered": one.covered,
-    }  # fmt: skip
 
 
 def _told(document: ForecastDocument) -> list[str]:

@@ -39,8 +39,7 @@ def _add_participants(routes: http.Routes, store: Store) -> None:
     )
     def list_participants(paging: http.Paging) -> Response:
         """Returns the participants by number, with the active keys of each. Names are from this gateway's private
-        book.
-        """
+        book."""
         return http.reply_page(paging, listings.cut(consortium.participants(store), paging.number, paging.limit))
 
     @routes.one(
@@ -108,8 +107,7 @@ def _add_machines(routes: http.Routes, store: Store) -> None:
         identifier: http.Called = None,
     ) -> Response:
         """Returns, by number, the caller's machines and those assigned to orders visible to the caller, with their
-        workload.
-        """
+        workload."""
         wanted = http.build_filters(owner=owner)
         found = listings.machines(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return http.reply_page(paging, found)

@@ -346,8 +346,7 @@ def _add_reading(routes: Routes, subscriptions: webhooks.Subscriptions) -> None:
     )
     def list_webhooks(principal: CurrentPrincipal) -> Response:
         """Returns the caller's webhooks or, if the caller is the company that runs the gateway, those of all
-        participants.
-        """
+        participants."""
         items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
         return Response(json.dumps({"items": items}, separators=(",", ":")), media_type="application/json")
 

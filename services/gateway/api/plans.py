@@ -28,7 +28,7 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import NoChainError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.planning import showing
-from millmark.services.planning.forecast import making, recording, repository, scoring
+from millmark.services.planning.forecast import preferences, recording, repository, scoring
 from millmark.services.planning.forecast.recording import anchored_at
 from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
@@ -439,7 +439,7 @@ def _add_preferences(routes: http.Routes, store: Store) -> None:
         they were last learned from this company's own orders. No order or buyer is in it."""
         after = "" if paging.after is None else str(paging.after[0])
         with store.reading() as connection:
-            kept = sorted((name, one) for name, one in making.read_preferences(connection).items() if name > after)
+            kept = sorted((name, one) for name, one in preferences.read_preferences(connection).items() if name > after)
         found = [scoring.show_preferences(name, one) for name, one in kept[: paging.limit]]
         return paging.answer(found, (found[-1].product,) if len(kept) > paging.limit else None)
 

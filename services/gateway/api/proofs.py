@@ -155,8 +155,7 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
     )
     def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Returns the stream with its latest hundred anchors on the chain, only to the company that owns the stream.
-        Others see it in traces.
-        """
+        Others see it in traces."""
         return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
@@ -191,8 +190,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Proves that the stream contains the entry, as anchored by this record. Only the stream's owner may request
-        it.
-        """
+        it."""
         found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
@@ -212,8 +210,7 @@ def _add_stream_proofs(routes: http.Routes, store: Store) -> None:
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Proves that the stream only grew between an anchor and a later one. Only the stream's owner may request
-        it.
-        """
+        it."""
         found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
         return reply_with_etag(found, if_none_match)
 

@@ -158,8 +158,7 @@ def _add_certificate(routes: http.Routes, store: Store) -> None:
         principal: CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
     ) -> Response:
         """Returns a verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was
-        withdrawn.
-        """
+        withdrawn."""
         return http.reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
 
@@ -370,7 +369,8 @@ def _add_reading(routes: http.Routes, store: Store) -> None:
         after = None if paging.after is None else bytes.fromhex(str(paging.after[0]))
         with store.reading() as connection:
             found = repository.show_page(repository.FeedbackRepository(connection), after, paging.limit + 1)
-        return paging.answer(found[: paging.limit], _next(paging.limit, found))
+        shown = found[: paging.limit]
+        return paging.answer(shown, (shown[-1].cause.hex(),) if len(found) > paging.limit else None)
 
     @routes.one("/v1/causes/{id}", "getCause", "Get a cause", CauseFound, rule=_OWN_READ, examples={"drift": _drift})
     def get_cause(id_: CauseName, if_none_match: http.IfNoneMatch = None) -> Response:
@@ -442,10 +442,6 @@ def _need(desk: CauseDesk | None) -> CauseDesk:
     if desk is None:
         raise NoSignerError("this gateway records nothing", hint="set gateway_signer and gateway_participant")
     return desk
-
-
-def _next(limit: int, found: list[CauseFound]) -> http.Key | None:
-    return None if len(found) <= limit else (found[limit - 1].cause.hex(),)
 
 
 # Examples
@@ -547,8 +543,7 @@ def _add_histories(routes: http.Routes, store: Store) -> None:
     )
     def list_custody(principal: CurrentPrincipal, paging: http.Paging, subject: http.Subject) -> Response:
         """Returns every offer, acceptance and return of the lot, or of the lot it was packed in at the time, oldest
-        first.
-        """
+        first."""
         found = listings.custody(store, http.parse_subject(subject), principal.viewer, paging.number, paging.limit)
         return http.reply_page(paging, found)
 

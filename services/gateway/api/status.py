@@ -248,8 +248,7 @@ def add_monitoring(
     )
     async def health() -> Response:
         """Tells supervisors that the process is alive. Reads nothing, so that a busy database does not look like a
-        dead process.
-        """
+        dead process."""
         return reply(Health("ok"))
 
     @routes.get(

@@ -56,8 +56,7 @@ def find_known(
     Identifiers that lots already have are returned only to the company that runs the gateway, since only it names new
     lots: to others they would disclose lots that are not visible to them. With `name`, which names new lots of the
     company whose records are made, lots whose records are still on their way to the ledger are included: records that
-    use them are sent after those.
-    """
+    use them are sent after those."""
     lots = find_items(store, names, viewer)
     if not names:
         return Known()

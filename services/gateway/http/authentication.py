@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import re
 import threading
 import time
@@ -28,6 +27,7 @@ from millmark.ledger.store import Store
 from millmark.services import access
 from millmark.services.access import Principal, UnauthenticatedError, signin
 from millmark.services.access.rules import PersonRole, Rule
+from millmark.services.directory.document import is_loopback
 from millmark.services.gateway.http.problems import BusyError, RateLimitedError, StaleIndexError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.serving import connections, protocol
@@ -69,11 +69,12 @@ def build_policy(
     """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
     the address that it listens on. `signs`: it has a key to record with. Raises SettingsError for settings that would
     expose data or tokens to the network."""
-    mode, local = Auth(auth), _is_loopback(host)
+    mode, local = Auth(auth), is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or build_origin(host, port, tls=tls))
-    name = _bracketed(urlsplit(origin).hostname or "")
+    reached = urlsplit(origin).hostname or ""
+    name = f"[{reached}]" if ":" in reached else reached
     far = name not in LOOPBACK_HOSTS
     # A public URL means that a proxy forwards other machines' requests to the loopback address.
     if mode.is_open and (far or not local):
@@ -109,17 +110,6 @@ def _origin(url: str) -> str:
             hint="give only scheme, host and port, in lower case: https://gateway.example",
         )
     return url
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 # Rate limits: a token bucket per caller, refilled at a steady rate.
@@ -394,8 +384,7 @@ class Authentication:
         """The browser's session cookie, in the form of an Authorization header.
 
         Only pages accept the cookie, and they accept nothing else. So a page of another site cannot make a browser call
-        the API with it (CSRF).
-        """
+        the API with it (CSRF)."""
         token = request.cookies.get(signin.session_cookie(self._policy.origin))
         # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]

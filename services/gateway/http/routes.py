@@ -74,7 +74,7 @@ def model_of(view: type) -> type[BaseModel]:
         field.name.rstrip("_"): (_as_json(hints[field.name]), Field(description=docs.get(field.name)))
         for field in fields(view)
     }
-    return create_model(view.__name__, __doc__=inspect.getdoc(view) if _has_docstring(view) else None, **members)
+    return create_model(view.__name__, __doc__=inspect.getdoc(view) if has_docstring(view) else None, **members)
 
 
 def _as_json(hint: Any) -> Any:
@@ -123,7 +123,7 @@ def _as_field(member: Type) -> Any:
     return int if member.abi.startswith("uint") else _Hex
 
 
-def _has_docstring(view: type) -> bool:
+def has_docstring(view: type) -> bool:
     """Whether the class has a docstring. `dataclass` sets the signature as docstring of a class that has none."""
     return not (view.__doc__ or "").startswith(f"{view.__name__}(")
 
@@ -146,8 +146,7 @@ def _attribute_docs(view: type) -> dict[str, str]:
 def _class_bodies(module: str) -> Mapping[str, list[ast.stmt]]:
     """The statements of each class of a module's top level, by name; empty if the source is not available.
 
-    A module is parsed once: `inspect.getsource` would do so for every class in it.
-    """
+    A module is parsed once: `inspect.getsource` would do so for every class in it."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except OSError:

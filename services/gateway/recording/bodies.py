@@ -129,7 +129,9 @@ def _annotation(hint: Any) -> Any:
     if hint is bool:
         return bool
     if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
-        return _words(hint)
+        # NONE is the value of storage that was never written, not one that a caller may choose.
+        words = [member.name.lower() for member in hint if member.name != "NONE"]
+        return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
     if isinstance(hint, type) and is_dataclass(hint) and hint is not records.Item:
         return _nested(hint)
     raise TypeError(f"{hint} has no JSON form")
@@ -138,12 +140,6 @@ def _annotation(hint: Any) -> Any:
 @cache
 def _nested(struct: type) -> type[BaseModel]:
     return create_model(struct.__name__ + "Body", __config__=BODY, __doc__=None, **dict(_members(struct, ())))
-
-
-def _words(kind: type[enum.IntEnum]) -> Any:
-    # NONE is the value of storage that was never written, not one that a caller may choose.
-    words = [member.name.lower() for member in kind if member.name != "NONE"]
-    return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
 
 
 def _agreed(word: bool) -> bool:

@@ -229,7 +229,8 @@ def find_register(reader: Reader, asked: Mapping[str, Any]) -> dict[str, object]
         _verify_same(reader.book, stream, found, asked["register_wh"], size)
         return anchor_with(reader.book, stream, [], size)
     now = int(time.time())
-    resets = _resets(asked["reset"], now)
+    reset = asked["reset"]
+    resets = [] if reset is None else [Reading(now, reset[1], Moment.RESET, before_wh=reset[0])]
     entry = _build(reader.book, stream.subject, Reading(now, asked["register_wh"], moment, row.sequence), asked, resets)
     draw = cast("Callable[[], bytes]", asked["salt"])
     added = [_write(size + place, f"{event}/reset", RegisterEntry(one), draw) for place, one in enumerate(resets)]
@@ -307,10 +308,6 @@ def _finish(
     return entry
 
 
-def _resets(reset: Sequence[int] | None, now: int) -> list[Reading]:
-    return [] if reset is None else [Reading(now, reset[1], Moment.RESET, before_wh=reset[0])]
-
-
 def _running(known: Sequence[_Known]) -> list[int]:
     """The operations that had started by then and not finished."""
     running: dict[int, None] = {}
@@ -347,8 +344,7 @@ def find_setpoint_answer(reader: Reader, asked: Mapping[str, Any]) -> dict[str, 
 
     The same answer that is in the stream already and is not anchored is anchored again. Raises NotFoundError for an
     unknown proposal; InputError for one of another company's machine, for one that is answered, superseded or over, for
-    a refusal without a reason, and for a stream that is captured or kept elsewhere.
-    """
+    a refusal without a reason, and for a stream that is captured or kept elsewhere."""
     repository = SetpointRepository(reader.rows)
     row = repository.get(asked["id"])
     if row is None:
@@ -550,8 +546,7 @@ def find_finished(reader: Reader, asked: Given) -> Given:
 
     Where this gateway keeps the evidence of the stream, it finds the entry by the event's id, and supplies or checks
     the leaf hash: the contract cannot, and would record a wrong one for good. Raises NotFoundError for an assignment
-    or event that is not known here, InputError for a wrong or missing leaf, or one of a kind that shows no work.
-    """
+    or event that is not known here, InputError for a wrong or missing leaf, or one of a kind that shows no work."""
     row = listings.find_assignment(reader, asked["id"])
     stream = row.stream if asked["stream"] is None else _raw(asked["stream"])
     if stream is None:

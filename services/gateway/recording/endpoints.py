@@ -59,6 +59,7 @@ def add_recording(table: RouteTable, service: RecordingService) -> None:
 
 
 def _add_write(routes: http.Routes, service: RecordingService, write: writes.Write) -> None:
+    told = (write.kind.__doc__ or "").strip() if http.has_docstring(write.kind) else ""
     declare = routes.post(
         write.path,
         write.operation,
@@ -67,16 +68,10 @@ def _add_write(routes: http.Routes, service: RecordingService, write: writes.Wri
         rule=write.rule,
         examples={"queued": partial(_status, "queued")},
         body_example=write.example,
-        description=" ".join(filter(None, (_docstring(write.kind), write.about, _ABOUT))),
+        description=" ".join(filter(None, (told, write.about, _ABOUT))),
         status_code=202,
     )
     declare(_endpoint(service, write, write.body))
-
-
-def _docstring(kind: type) -> str:
-    """The class's docstring, if any. `dataclass` sets the signature as docstring of a class that has none."""
-    text = kind.__doc__ or ""
-    return "" if text.startswith(f"{kind.__name__}(") else text.strip()
 
 
 def _endpoint(service: RecordingService, write: writes.Write, body_model: type[BaseModel]) -> Callable[..., Response]:

@@ -164,8 +164,7 @@ class Recorder(Looped):
 
         If the record is not `unique`, it may be that of another request. It is taken all the same for as long as a
         request can be repeated after the adoption: as many records are made as there were requests, and a record too
-        many could not be taken back.
-        """
+        many could not be taken back."""
         entry, since_s = submit.build_entry(row.key, record), None if unique else time.time() - KEEP_S
         with self._store.transaction() as connection:
             number = claim_adopted(connection, self._address, entry.contract, entry.payload, row.key, since_s)

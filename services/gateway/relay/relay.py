@@ -353,7 +353,10 @@ class Relay(Looped):
                 f"the nonce is {request.nonce}, but the key's next nonce is {nonce}", hint="sign with that nonce"
             )
         # The nonce on the chain does not count requests that are still in the outbox.
-        if self._is_taken(request):
+        others = (
+            parse_request(one.payload).request for one in self._outbox.open_records(self._signer.address, FORWARDER)
+        )
+        if any((one.signer, one.nonce) == (request.signer, request.nonce) for one in others):
             raise RequestError(
                 "another request with this nonce is being sent", hint="wait until it is final or has failed"
             )
@@ -361,12 +364,6 @@ class Relay(Looped):
     def _now_s(self) -> int:
         """The time that deadlines are compared with. The next block cannot be older than the last one."""
         return max(int(time.time()), self._chain.node.header().timestamp)
-
-    def _is_taken(self, request: ForwardRequest) -> bool:
-        others = (
-            parse_request(one.payload).request for one in self._outbox.open_records(self._signer.address, FORWARDER)
-        )
-        return any((one.signer, one.nonce) == (request.signer, request.nonce) for one in others)
 
     def _describe(self, request: ForwardRequest, record: QueuedRecord) -> RelayedRequest:
         sent = self._outbox.latest_transaction(record.id) if record.state is not OutboxState.QUEUED else None

@@ -102,8 +102,7 @@ def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
 def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
     """Tells whether the bit of a status entry is set in status list credentials that the caller has verified.
 
-    Raises CredentialError if the entry or its list is malformed, missing, or for another purpose.
-    """
+    Raises CredentialError if the entry or its list is malformed, missing, or for another purpose."""
     if not isinstance(entry, dict) or entry.get("type") != "BitstringStatusListEntry":
         raise CredentialError("unsupported kind of status", hint="use BitstringStatusListEntry")
     url, index, purpose = (entry.get(name) for name in ("statusListCredential", "statusListIndex", "statusPurpose"))
@@ -183,8 +182,7 @@ def issue_credential(
     """The signed credential of a certificate. `issuer` is the inspector's DID, `method` the DID URL of the key.
 
     The proof is dated to the certificate's issue, so the same facts and key always produce the same bytes. Raises
-    CredentialError.
-    """
+    CredentialError."""
     document: dict[str, Json] = {
         "@context": _CONTEXT,
         "id": f"urn:millmark:certificate:{facts.chain_id}:0x{facts.ledger.hex()}:{facts.sequence}",
@@ -217,8 +215,7 @@ def verify_credential(
     1 it conforms to the data model; 2 its proof holds; 3 the proof is by a key of its issuer; 4 `at` is within its
     validity; 5 none of its status entries is set, according to status list credentials of the same issuer that pass 1
     to 4 themselves. Raises CredentialError, NotFoundError, InputError.
-    Not established: that the issuer tells the truth.
-    """
+    Not established: that the issuer tells the truth."""
     check_credential(document)  # 1
     document = cast("dict[str, Json]", document)
     method = verify_proof(document, resolver, at=at)  # 2

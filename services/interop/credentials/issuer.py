@@ -15,40 +15,32 @@ from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import quote, urlsplit
 
+from millmark.ledger import provenance
 from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.claims import parse_claims
 from millmark.ledger.errors import MillmarkError, NotFoundError
-from millmark.ledger.provenance import certificate
 from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import CertificateState, CertificateStatus
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.rows import CertificateRow
-from millmark.services.interop.credentials.certificate import (
-    SIZE,
-    STANDING,
-    CertificateFacts,
-    build_status_list,
-    issue_credential,
-    status_bits,
-)
+from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.keys import CredentialKey, add_proof, build_did_document
 from millmark.services.interop.errors import CertificateDocumentError
 from millmark.services.interop.inspection.document import build_from_claims
 
 
-def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> CertificateFacts:
+def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> certificate.CertificateFacts:
     """The facts of the certificate that record `sequence` issued, at the index's block.
 
     Raises NotFoundError if the record issued none, or if the lot's identifier is not known here; a credential needs a
-    subject that its reader can name.
-    """
-    found = certificate(store, sequence)
+    subject that its reader can name."""
+    found = provenance.certificate(store, sequence)
     if found.identifier is None:
         raise NotFoundError(
             f"the identifier of certificate {sequence}'s lot is not known here",
             hint="ask the lot's maker for identifier and salt",
         )
-    return CertificateFacts(
+    return certificate.CertificateFacts(
         chain_id=chain_id,
         ledger=ledger,
         sequence=sequence,
@@ -88,8 +80,7 @@ class Issuer:
 
     `origin` is the scheme, host and port under which callers reach it. `keys` are named as in the DID document; the
     first one signs. Only certificates of `participant` are served; with None, on a gateway that is open on the
-    loopback, those of all participants.
-    """
+    loopback, those of all participants."""
 
     def __init__(self, store: Store, origin: str, keys: Mapping[str, CredentialKey], participant: int | None) -> None:
         self.store, self.origin, self.keys, self.participant = store, origin, keys, participant
@@ -110,22 +101,20 @@ class Issuer:
     def credential(self, sequence: int, viewer: int | None) -> dict[str, Json]:
         """The signed credential of a certificate that is visible to the viewer and was issued by this company.
 
-        Raises NotFoundError.
-        """
+        Raises NotFoundError."""
         self._verify_keys()
         name, key = next(iter(self.keys.items()))
-        url = f"{self.origin}{STATUS_PATH}/{sequence // SIZE}"
+        url = f"{self.origin}{STATUS_PATH}/{sequence // certificate.SIZE}"
         facts, _ = self._facts(sequence, viewer)
-        return issue_credential(facts, self.did, key, f"{self.did}#{name}", status_list_url=url)
+        return certificate.issue_credential(facts, self.did, key, f"{self.did}#{name}", status_list_url=url)
 
     def inspection_document(self, sequence: int, viewer: int | None) -> bytes:
         """The certificate as an EN 10204 3.1 document in the JSON form of EN 10168, from its claims under `en10168`.
 
         Raises NotFoundError if the claims have no such member; CertificateDocumentError if its content is insufficient,
-        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so).
-        """
+        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so)."""
         facts, status = self._facts(sequence, viewer)
-        if status not in STANDING:
+        if status not in certificate.STANDING:
             raise CertificateDocumentError(
                 f"certificate {sequence} is no longer valid: {status.name.lower()}",
                 hint="ask its inspector for a new one",
@@ -167,17 +156,19 @@ class Issuer:
         return min((one for one in deadlines if one > block_time), default=math.inf)
 
     def _build_list(self, number: int, last: int, block_time: int) -> dict[str, Json]:
-        if number > last // SIZE:
+        if number > last // certificate.SIZE:
             raise NotFoundError(f"status list {number} does not exist", hint="use the URL in a credential")
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{number}"
         made = datetime.fromtimestamp(block_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        unsigned = build_status_list(url, self.did, status_bits(number, read_statuses(self.store)), valid_from=made)
+        unsigned = certificate.build_status_list(
+            url, self.did, certificate.status_bits(number, read_statuses(self.store)), valid_from=made
+        )
         return add_proof(unsigned, key, f"{self.did}#{name}", created=made)
 
-    def _facts(self, sequence: int, viewer: int | None) -> tuple[CertificateFacts, CertificateStatus]:
+    def _facts(self, sequence: int, viewer: int | None) -> tuple[certificate.CertificateFacts, CertificateStatus]:
         # This query enforces the viewer's permission; the facts below are read without it.
-        found = certificate(self.store, sequence, viewer=viewer)
+        found = provenance.certificate(self.store, sequence, viewer=viewer)
         if self.participant not in (None, found.inspector.participant):
             raise NotFoundError(
                 f"certificate {sequence} was issued by participant {found.inspector.participant}",

@@ -15,16 +15,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import IdentifierError, InputError, NotFoundError, SigningError
@@ -130,7 +124,7 @@ class P256Key:
         if not isinstance(key.curve, ec.SECP256R1):
             raise InputError("the key is not on the curve P-256")
         self._key = key
-        point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        point = key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
         self.public = parse_multikey(encode_multibase(_P256 + point))
 
     @classmethod
@@ -162,7 +156,10 @@ def create_credential_key(path: Path, kind: str = "ed25519") -> CredentialKey:
     """Generates a key, `ed25519` or `p256`, in a new file. Raises SigningError, also if the file exists."""
     key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "p256" else ed25519.Ed25519PrivateKey.generate()
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_private(
+        path,
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
     return _wrap(path, key)
 
 
@@ -172,7 +169,7 @@ def read_credential_key(path: Path) -> CredentialKey:
     content = read_private(path)
     try:
         # Encrypted keys are refused: a gateway that restarts by itself has nobody to ask for a passphrase.
-        return _wrap(path, load_pem_private_key(content, password=None))
+        return _wrap(path, serialization.load_pem_private_key(content, password=None))
     except (ValueError, TypeError):
         raise _refusal(path) from None
 
@@ -224,8 +221,7 @@ class Resolver:
     def key(self, method: str, purpose: str = "assertionMethod") -> PublicKey:
         """The key of a verification method (a DID URL with a fragment) that its DID allows for `purpose`.
 
-        Raises NotFoundError if the DID or the key is unknown, CredentialError if it is not allowed for the purpose.
-        """
+        Raises NotFoundError if the DID or the key is unknown, CredentialError if it is not allowed for the purpose."""
         did, _, fragment = method.partition("#")
         if not fragment:
             raise CredentialError("the verification method names no key", hint="give a DID with a fragment")
@@ -296,8 +292,7 @@ def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetim
     """Verifies the single proof of a document as of `at`; returns the verification method that signed it.
 
     Raises CredentialError; NotFoundError if the key is unknown; InputError for a malformed key or value.
-    Not established: that the document conforms to any data model, or who the signer is.
-    """
+    Not established: that the document conforms to any data model, or who the signer is."""
     proof = secured.get("proof")
     if not isinstance(proof, dict):
         raise CredentialError("the document has no proof or several", hint="use exactly one proof")
@@ -321,8 +316,7 @@ def _verify_signature(
     """Raises CredentialError.
 
     Some implementations sign the document's contexts as part of the options but omit them from the proof. That variant
-    is accepted too: the contexts are signed with the document in either case.
-    """
+    is accepted too: the contexts are signed with the document in either case."""
     try:
         key.verify(signature, _signed_bytes(options, document))
     except CredentialError:

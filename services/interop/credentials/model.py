@@ -134,8 +134,7 @@ def find_unmapped(document: Json, known: Mapping[str, Json]) -> Iterator[str]:
     """Yields the path of every member, and of every type, that no context maps, such as `credentialSubject.grade`.
 
     `known` has context documents by URL. Values of the type @json are data and are not searched. Raises
-    UnknownContextError, and CredentialError for more than 64 levels.
-    """
+    UnknownContextError, and CredentialError for more than 64 levels."""
     yield from _search(document, _Active(known), "", _MAX_DEPTH)
 
 
@@ -179,7 +178,7 @@ def _search_member(
 
 
 def _texts(value: Json) -> list[str]:
-    return [one for one in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(one, str)]
+    return [one for one in as_list(value) if isinstance(one, str)]
 
 
 BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
@@ -194,8 +193,7 @@ _PROTECTED: Final = frozenset(cast("dict[str, Json]", _BASE["@context"])) - {"@p
 def check_credential(value: Json) -> None:
     """Checks that a value is a verifiable credential. Raises CredentialError, which names the broken rule.
 
-    Not established: that its proof holds, or that it is currently valid.
-    """
+    Not established: that its proof holds, or that it is currently valid."""
     document = _document(value, "VerifiableCredential")
     if "issuer" not in document:
         raise _broken("issuer", "is missing")

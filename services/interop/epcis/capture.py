@@ -51,8 +51,7 @@ class EvidenceFile:
         """Appends pairs of an entry and the data stored along with it, which is not evidence. They are on disk on
         return.
 
-        Raises CanonicalError, and then appends nothing.
-        """
+        Raises CanonicalError, and then appends nothing."""
         # Encoded before anything is appended, so that an entry without canonical form leaves memory and file alone.
         texts = [(canonical_json(entry), canonical_json(beside)) for entry, beside in entries]
         added = [self.log.append(entry) for entry, _ in entries]
@@ -70,8 +69,7 @@ class EvidenceFile:
 def open_evidence_file(path: Path) -> Iterator[EvidenceFile]:
     """Opens the log at `path`, creating it with mode 0600 if needed. Waits while another process holds its lock.
 
-    Raises InputError if it cannot be opened or holds something else.
-    """
+    Raises InputError if it cannot be opened or holds something else."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -196,8 +194,7 @@ def _key(event_hash: str, event: Mapping[str, Json]) -> str:
 def capture(document: Document, file: EvidenceFile, known: Known | None = None) -> list[Captured]:
     """Validates every event and appends the accepted ones to the log, in their order; they are on disk on return.
 
-    Each event is stored with the salts and claims of the records proposed for it.
-    """
+    Each event is stored with the salts and claims of the records proposed for it."""
     validations = validate_events(document, _kept(file))
     proposals = [_proposal(one, known or Known()) for one in validations if one.status is Status.ACCEPTED]
     accepted = [one for one in validations if one.status is Status.ACCEPTED]
@@ -323,8 +320,7 @@ def run_capture_job(
 ) -> EpcisCaptureRow:
     """Validates every event, and stores the accepted ones with evidence, terms and queued records, and the job itself.
 
-    One transaction: on return all of it is on disk; on StoreError nothing is.
-    """
+    One transaction: on return all of it is on disk; on StoreError nothing is."""
     events = [_prepare(one) for one in validate_events(document)]
     _propose(events, sender)
     # Everything slow is done by now: the transaction below holds the database's write lock.

@@ -15,21 +15,8 @@ from xml.parsers import expat
 from millmark.ledger.canonical import Json, sha256
 from millmark.ledger.errors import InputError
 from millmark.ledger.event_json import parse_value
-from millmark.services.interop.epcis.tree import (
-    CBV,
-    CLASS_LISTS,
-    EPC_LISTS,
-    EPCIS,
-    GS1,
-    LINKED,
-    LINKED_LISTS,
-    Namespaces,
-    Node,
-    build_terms,
-    json_event,
-    namespaces_of,
-    text_of,
-)
+from millmark.services.interop.epcis import tree
+from millmark.services.interop.epcis.tree import Namespaces, Node
 
 # The EPCIS event hash: an identifier of an event that is independent of its spelling (CBV 2.0 section 8.9).
 #
@@ -143,12 +130,12 @@ def _inside(children: Iterable[Node], order: _Order) -> tuple[str, str, list[Nod
 def _field(node: Node, order: _Order) -> _Field:
     value = "=" + node.text if node.text else ""
     if not node.children:
-        return _Field(node.name + value if value or node.name in LINKED else "", "", None)
+        return _Field(node.name + value if value or node.name in tree.LINKED else "", "", None)
     standard, inner, remainders, own = _inside(node.children, order)
     shown = "" if node.name in _UNNAMED else node.name
     inner += _free(child for child in own if _is_extension(child))
     remainders.extend(child for child in own if not _is_extension(child))
-    if node.name in LINKED:
+    if node.name in tree.LINKED:
         standard += node.name + value  # the type first
     elif standard or value:
         standard = shown + value + standard
@@ -217,33 +204,33 @@ def _extension(key: str, item: Json, namespaces: Namespaces) -> str:
     if not colon or prefix.startswith("@") or key == "rdfs:comment":
         raise _NotPlainError
     name = f"{{{namespaces[prefix]}}}{local}" if prefix in namespaces else key
-    text = text_of(_scalar(item), owner="", name=name, namespaces=namespaces)
+    text = tree.text_of(_scalar(item), owner="", name=name, namespaces=namespaces)
     return f"{name}={text}" if text else name
 
 
 def _single(name: str, item: Json, namespaces: Namespaces, terms: Terms) -> str:
-    text = text_of(_scalar(item), owner="", name=name, namespaces=namespaces)
+    text = tree.text_of(_scalar(item), owner="", name=name, namespaces=namespaces)
     if name in _ASKED:
         terms.append((name, text))
     return f"{name}={text}" if text else ""
 
 
 def _epcs(name: str, item: Json, namespaces: Namespaces, terms: Terms) -> str:
-    field = EPC_LISTS[name]
-    texts = [text_of(_scalar(one), owner="", name=field, namespaces=namespaces) for one in _items(item)]
+    field = tree.EPC_LISTS[name]
+    texts = [tree.text_of(_scalar(one), owner="", name=field, namespaces=namespaces) for one in _items(item)]
     terms += [(field, text) for text in texts]
     texts.sort()
     return name + "".join(f"epc={text}" if text else "" for text in texts) if any(texts) else ""
 
 
 def _quantities(name: str, item: Json, namespaces: Namespaces, terms: Terms) -> str:
-    field, found = CLASS_LISTS[name], []
+    field, found = tree.CLASS_LISTS[name], []
     for one in _items(item):
         members = _members(one, _QUANTITY)
         said = ""
         for member in _QUANTITY:
             if member in members:
-                text = text_of(_scalar(members[member]), owner="", name=member, namespaces=namespaces)
+                text = tree.text_of(_scalar(members[member]), owner="", name=member, namespaces=namespaces)
                 said += f"{member}={text}" if text else ""
                 if member == "epcClass":
                     terms.append((field, text))
@@ -255,19 +242,19 @@ def _place(name: str, item: Json, namespaces: Namespaces, terms: Terms) -> str:
     members = _members(item, ("id",))
     if "id" not in members:
         raise _NotPlainError
-    text = text_of(_scalar(members["id"]), owner="", name="id", namespaces=namespaces)
+    text = tree.text_of(_scalar(members["id"]), owner="", name="id", namespaces=namespaces)
     terms.append((name, text))
     return f"{name}id={text}" if text else ""
 
 
 def _linked(name: str, item: Json, namespaces: Namespaces, terms: Terms) -> str:
-    linked, found = LINKED_LISTS[name], []
+    linked, found = tree.LINKED_LISTS[name], []
     for one in _items(item):
         members = _members(one, (linked, "type"))
         if not all(type(value) is str for value in members.values()):
             raise _NotPlainError
-        text = text_of(str(members.get(linked, "")), owner=linked, name=linked, namespaces=namespaces)
-        kind = text_of(str(members.get("type", "")), owner=linked, name="type", namespaces=namespaces)
+        text = tree.text_of(str(members.get(linked, "")), owner=linked, name=linked, namespaces=namespaces)
+        kind = tree.text_of(str(members.get("type", "")), owner=linked, name="type", namespaces=namespaces)
         terms.append((f"{linked}_{kind}", text))
         found.append((f"type={kind}" if kind else "") + linked + (f"={text}" if text else ""))
     return _listed(name, found)
@@ -326,7 +313,7 @@ _TRANSPARENT: Final = {"extension", "baseExtension"}
 """Elements of EPCIS 1.x that only wrap the fields of newer versions."""
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _COMMENTS: Final = {"comment"}
-_NAMESPACES: Final[Namespaces] = {"cbv": CBV, "gs1": GS1, "epcis": EPCIS}
+_NAMESPACES: Final[Namespaces] = {"cbv": tree.CBV, "gs1": tree.GS1, "epcis": tree.EPCIS}
 
 
 def xml_events(data: bytes) -> list[Node]:
@@ -397,9 +384,9 @@ def _find(node: Node, name: str) -> Node | None:
 
 
 def _canonical(node: Node, owner: str) -> Node:
-    if node.name in LINKED:
+    if node.name in tree.LINKED:
         owner = node.name
-    text = text_of(node.text, owner=owner, name=node.name, namespaces=_NAMESPACES) if node.text else ""
+    text = tree.text_of(node.text, owner=owner, name=node.name, namespaces=_NAMESPACES) if node.text else ""
     return Node(node.name, text, sorted(_canonical(child, node.name) for child in node.children))
 
 
@@ -425,26 +412,25 @@ class Event:
     def read(self) -> tuple[str, list[tuple[str, str]]]:
         """The event hash, and the terms by which queries find the event (see `build_terms`), which must be valid.
 
-        Raises InputError if it is not a JSON object.
-        """
+        Raises InputError if it is not a JSON object."""
         # The fast path first; it returns None for an event that only the general path can read.
         if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
             if plain is not None:
                 return hash_of(plain[0]), plain[1]
-        tree = self.tree()
-        return event_hash(tree), build_terms(tree)
+        found = self.tree()
+        return event_hash(found), tree.build_terms(found)
 
     def tree(self) -> Node:
         """The event as the tree that the event hash is computed from. Raises InputError if it is not a JSON object."""
         if not isinstance(self.value, dict):
             raise InputError(f"{self.pointer or 'the document'} is not an event", hint="give a JSON object")
-        return json_event(self.value, self.all_namespaces())
+        return tree.json_event(self.value, self.all_namespaces())
 
     def all_namespaces(self) -> Namespaces:
         """The prefixes that apply inside the event, including those of its own context."""
         context = self.value.get("@context") if isinstance(self.value, dict) else None
-        return self.namespaces if context is None else {**self.namespaces, **namespaces_of(context)}
+        return self.namespaces if context is None else {**self.namespaces, **tree.namespaces_of(context)}
 
     def hash(self) -> str:
         """The event hash (see `event_hash`). Raises InputError if the event is not a JSON object."""
@@ -487,12 +473,11 @@ def hash_events(data: bytes) -> list[str]:
 def parse_document(data: bytes) -> Document:
     """Splits a JSON-LD document into its events; the rest of the document is not validated. Raises InputError.
 
-    A leading byte order mark is ignored, as RFC 8259 section 8.1 allows.
-    """
+    A leading byte order mark is ignored, as RFC 8259 section 8.1 allows."""
     value, plain = parse_value(data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")
-    namespaces = namespaces_of(value.get("@context"))
+    namespaces = tree.namespaces_of(value.get("@context"))
     # A single event may come without a document around it, as `POST /events` takes it.
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):

@@ -88,8 +88,7 @@ SCHEMES: Final = tuple(_SCHEMES)
 def parse_pattern(text: str, *, kinds: bool) -> Like:
     """The LIKE pattern of an EPC pattern; with `kinds`, for keys of kinds of things, without serial numbers.
 
-    Raises IdentifierError for a malformed pattern or an unsupported scheme.
-    """
+    Raises IdentifierError for a malformed pattern or an unsupported scheme."""
     name, _, body = text.removeprefix(PATTERN).partition(":")
     scheme, parts = _SCHEMES.get(name), body.split(".")
     if scheme is None:
@@ -360,7 +359,6 @@ ALL_RUNS: Final = 2**63 - 1
 Place: TypeAlias = "tuple[str, int]"
 """In a list of values: a value, and the first event of the last of its runs that was read."""
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
-_STANDARD: Final = namespaces_of(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,8 +392,7 @@ class EventQueries:
         """One page of at most `limit` visible events after the given position.
 
         The number of events examined for a page is bounded, so a page may be short or even empty although more events
-        follow. With `whole`, QueryTooComplexError is raised in that case.
-        """
+        follow. With `whole`, QueryTooComplexError is raised in that case."""
         # One read transaction: events and the visibility of their names must belong to the same state.
         with self._store.reading() as connection:
             repository = EpcisRepository(connection)
@@ -425,8 +422,7 @@ class EventQueries:
     def event(self, event_id: str) -> Json:
         """The last captured event with that id; for a corrected event, that is the error declaration.
 
-        Raises NotFoundError if no event with that id is visible to the caller.
-        """
+        Raises NotFoundError if no event with that id is visible to the caller."""
         page = self.find(
             EventQuery((TermCondition(("eventID",), (event_id,)),), order="record_time_ms"), None, 1, whole=True
         )
@@ -525,7 +521,7 @@ def _event(row: EpcisEventRow, entry: str) -> Json:
     """The event as received, with its id, the time of its capture, and the context that it needs by itself."""
     kept = cast("Mapping[str, Mapping[str, Json]]", json.loads(entry))
     event = {key: value for key, value in kept["event"].items() if key != "@context"}
-    own = {prefix: space for prefix, space in kept["namespaces"].items() if _STANDARD.get(prefix) != space}
+    own = {prefix: space for prefix, space in kept["namespaces"].items() if _NAMESPACES.get(prefix) != space}
     record_time = datetime.fromtimestamp(row.record_time_ms / 1000, UTC).isoformat(timespec="milliseconds")
     context: list[Json] = [CONTEXT, own] if own else [CONTEXT]
     return {"@context": context, **event, "eventID": row.event_id, "recordTime": record_time.replace("+00:00", "Z")}

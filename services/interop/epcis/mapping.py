@@ -193,8 +193,7 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
 
 def names_of(event: Mapping[str, Json]) -> set[str]:
     """Canonical identifiers of the lots that the records of a valid event depend on; empty for an event without
-    records.
-    """
+    records."""
     kind = (str(event["type"]), str(event.get("action", "")))
     if kind not in _BUILDERS:
         return set()

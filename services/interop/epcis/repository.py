@@ -38,8 +38,7 @@ class EpcisEventRow:
 class EpcisTermRow:
     """A term, by which queries find events: a field and its value, normalised as for the event hash.
 
-    A row covers a run of consecutive events that have the term, because events of one batch share most terms.
-    """
+    A row covers a run of consecutive events that have the term, because events of one batch share most terms."""
 
     field: str
     value: str

@@ -269,17 +269,18 @@ _ALONE: _Schema = {"type": "object", "required": ["@context"]}
 
 @cache
 def _event_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
-    import jsonschema_rs  # noqa: PLC0415 - several megabytes, which most gateways at rest do not need
-
-    return jsonschema_rs.Draft202012Validator(event_schema(kind), validate_formats=True)
+    return _compile(event_schema(kind))
 
 
 @cache
 def _document_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
+    return _compile({"$schema": _DIALECT, **_DOCUMENTS.get(kind, _ALONE)})
+
+
+def _compile(schema: _Schema) -> jsonschema_rs.Draft202012Validator:
     import jsonschema_rs  # noqa: PLC0415 - several megabytes, which most gateways at rest do not need
 
-    schema = _DOCUMENTS.get(kind, _ALONE)
-    return jsonschema_rs.Draft202012Validator({"$schema": _DIALECT, **schema}, validate_formats=True)
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
 
 
 def document_faults(document: Mapping[str, Json]) -> list[Fault]:

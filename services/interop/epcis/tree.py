@@ -109,8 +109,7 @@ def canonical_value(text: str) -> str:
     """A value in the form in which it is hashed, without surrounding white space.
 
     URNs of the CBV become web URIs, GS1 keys become Digital Links, and numbers lose redundant zeros; no digit is
-    rounded. All other values are unchanged.
-    """
+    rounded. All other values are unchanged."""
     if len(text) > _MAX_REMEMBERED:
         return _canonical(text)
     numbered = _NUMBERED.fullmatch(text) if text.startswith(("urn:epc:id:", "https://")) else None
@@ -131,8 +130,7 @@ _remembered = lru_cache(maxsize=4096)(_canonical)
 def _stem(head: str) -> str | None:
     """The normalised text before a serial number that follows `head`; None if serial numbers are not simply appended.
 
-    A fast path: things of one kind are many, and each occurs once, so caching whole values would not help.
-    """
+    A fast path: things of one kind are many, and each occurs once, so caching whole values would not help."""
     one, other = (_canonical(f"{head}{serial}") for serial in "AB")
     stem = one[:-1]
     return stem if (one, other) == (f"{stem}A", f"{stem}B") and stem.endswith("/21/") else None
@@ -172,8 +170,7 @@ def _key(text: str) -> str:
     """A GS1 key as the canonical link of the finest thing it identifies: without variant, and without lot if a serial
     number is present.
 
-    Check digits are not validated: an event is hashed as it is, even with an invalid key.
-    """
+    Check digits are not validated: an event is hashed as it is, even with an invalid key."""
     try:
         if text.startswith("urn:epc:"):
             elements = parse_epc(text).elements

@@ -333,8 +333,7 @@ def build_document(
     `claims` contains the fields that the ledger does not know, in the form of the schema: `ProductDescription`, and
     optionally `Inspection` and `OtherTests`. Fields Z05 to Z08 of the validation name the ledger's certificate. Raises
     CertificateDocumentError for a field that violates the schema, and for any verdict other than a pass, because the
-    document declares compliance.
-    """
+    document declares compliance."""
     if facts.verdict is not Verdict.PASS:
         raise CertificateDocumentError(
             "the verdict is not a pass, but a 3.1 certificate declares compliance", hint="name a passing certificate"
@@ -370,25 +369,20 @@ def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> by
     """Builds the document from one member of a certificate's claims.
 
     The member holds the fields of the document, and `manufacturer`, `receiver`, `representative`, `order_number` and
-    `logo_png` (base64). Raises CertificateDocumentError as `build_document` does, and if one of these is missing.
-    """
+    `logo_png` (base64). Raises CertificateDocumentError as `build_document` does, and if one of these is missing."""
     # Unknown and missing members of the companies raise TypeError here, and are reported like other faults.
     try:
         return build_document(
             facts,
             {name: claims[name] for name in _FIELDS if name in claims},
-            manufacturer=_company(claims["manufacturer"]),
-            receiver=_company(claims["receiver"]),
+            manufacturer=Company(**_texts(claims["manufacturer"])),
+            receiver=Company(**_texts(claims["receiver"])),
             representative=Representative(**_texts(claims["representative"])),
             order_number=str(claims["order_number"]),
             logo_png=base64.b64decode(str(claims["logo_png"]), validate=True),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CertificateDocumentError(f"a required claim is missing or malformed: {error}") from None
-
-
-def _company(value: Json) -> Company:
-    return Company(**_texts(value))
 
 
 def _texts(value: Json) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millmark.ledger.errors import MillmarkError
-from millmark.services.files import read_bounded
+from millmark.quality.errors import QualityError
 from millmark.services.planning import calendar, reading
 from millmark.services.planning.feedback.causes import MachineCause, Sentence
 from millmark.services.planning.feedback.repository import FeedbackRepository
@@ -25,15 +25,12 @@ from millmark.services.setpoints.inbox import SetpointState, describe_value, fin
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
 if TYPE_CHECKING:
-    from millmark.quality.process import Proposal, Refusal
+    from millmark.quality.process import Proposal
     from millmark.quality.process.proposals import Outcome
 
 FOLDER = "process"
 _OPEN_S = 8 * 3600
 """For how long a proposal can be accepted: a shift."""
-_OLD_S = 3600
-_MOST_BYTES = 8 << 20
-"""Longest telemetry that is read."""
 _MARK, _MOST_CAUSE = 16, 200
 """Digits by which a proposal names its cause, and most characters of all that it says of it."""
 _OPERATOR = "the operator"
@@ -57,14 +54,14 @@ class InboxDesk:
     def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
         """Looks for settings. Where telemetry cannot be read, there is nothing yet: it may be half written."""
         found = {cause.id: self._search(cause, now_s) for cause in causes}
-        unread = {name: self._unread.get(name, 0) + 1 for name, one in found.items() if isinstance(one, _Unreadable)}
+        unread = {name: self._unread.get(name, 0) + 1 for name, one in found.items() if isinstance(one, str)}
         for kept in (self._found, self._unread):
             kept.clear()
         for name, one in found.items():
-            if not isinstance(one, _Unreadable):
+            if not isinstance(one, str):
                 self._found[name] = one
             elif unread[name] >= MOST_READ:
-                self._found[name] = _unusable(one.why)
+                self._found[name] = _unusable(one)
             else:
                 self._unread[name] = unread[name]
 
@@ -79,17 +76,18 @@ class InboxDesk:
         repository.add(SetpointRow(*place, now_s, now_s + _OPEN_S))
         return Proposed("; ".join(map(describe_value, document.values)))
 
-    def _search(self, cause: MachineCause, now_s: int) -> SetpointDocument | Unproposed | _Unreadable:
+    def _search(self, cause: MachineCause, now_s: int) -> SetpointDocument | Unproposed | str:
+        """A text says why telemetry cannot be read."""
         folder = self.home / FOLDER / str(cause.machine)
         if not folder.is_dir():
             return Unproposed(Sentence.NO_MODEL.write())
         if importlib.util.find_spec("numpy") is None:
             return Unproposed(Sentence.NO_QUALITY.write())
-        from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
+        from millmark.services.planning.feedback.process_search import find_setting  # noqa: PLC0415 - numpy is optional
 
         try:
-            unit, found = calendar.read_calendar(self.home).file.unit, _search(folder, now_s)
-            if isinstance(found, Unproposed | _Unreadable):
+            unit, found = calendar.read_calendar(self.home).file.unit, find_setting(folder, now_s)
+            if isinstance(found, Unproposed | str):
                 return found
             return _document(cause, found, unit)
         except (QualityError, MillmarkError, OSError) as error:
@@ -100,8 +98,9 @@ class InboxDesk:
         row = FeedbackRepository(shelf.connection).cause(cause)
         repository = SetpointRepository(shelf.rows)
         listed = [] if row is None else repository.latest(100, row.machine)
-        mark = _mark(cause)
-        found = next((one for one in listed if one.parse().cause.endswith(mark)), None)
+        # How a proposal that names its cause ends.
+        ending = Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
+        found = next((one for one in listed if one.parse().cause.endswith(ending)), None)
         if found is None:
             return None
         state = state_of(shelf.book, repository, found, now_s)
@@ -114,40 +113,8 @@ class InboxDesk:
         return Answer(state is SetpointState.ACCEPTED, now_s, _OPERATOR, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """Telemetry that cannot be read now."""
-
-    why: str
-
-
 def _unusable(why: str) -> Unproposed:
     return Unproposed(Sentence.UNUSABLE.write(error=why[:120]))
-
-
-def _search(folder: Path, now_s: int) -> Proposal | Unproposed | _Unreadable:
-    from millmark.quality.errors import QualityError  # noqa: PLC0415 - numpy is optional
-    from millmark.quality.model import MAX_MODEL_BYTES  # noqa: PLC0415 - as above
-    from millmark.quality.process import MachineState, Proposal, parse_process_model, propose_setpoint  # noqa: PLC0415 - numpy
-    from millmark.quality.process.proposals import MAX_BYTES, parse_terms  # noqa: PLC0415 - as above
-    from millmark.quality.process.telemetry import load_telemetry, read_as  # noqa: PLC0415 - as above
-
-    model = parse_process_model(read_bounded(folder / "model.bin", MAX_MODEL_BYTES))
-    terms = parse_terms(read_bounded(folder / "terms.toml", MAX_BYTES), model)
-    try:
-        if (folder / "telemetry.csv").stat().st_size > _MOST_BYTES:
-            return Unproposed(Sentence.LONG_TELEMETRY.write(size=_MOST_BYTES >> 20))
-        telemetry = load_telemetry([folder / "telemetry.csv"], model.step_s)
-    except (QualityError, OSError) as error:
-        return _Unreadable(str(error))
-    if telemetry.times[-1] > now_s + model.step_s:
-        return Unproposed(Sentence.LATER_TELEMETRY.write())
-    if telemetry.times[-1] < now_s - _OLD_S:
-        return Unproposed(Sentence.OLD_TELEMETRY.write(minutes=(now_s - int(telemetry.times[-1])) // 60))
-    rows = read_as(model.columns, telemetry)[telemetry.run == telemetry.run[-1]]
-    state = MachineState(rows.tolist(), terms.arrivals, terms.overhauled_at)
-    found: Proposal | Refusal = propose_setpoint(model, state, terms.bounds, terms.limits, terms.prices, terms.step)
-    return found if isinstance(found, Proposal) else Unproposed(Sentence.NOT_PROPOSED.write(error=found.cause)[:200])
 
 
 def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocument | Unproposed:
@@ -167,11 +134,6 @@ def _document(cause: MachineCause, found: Proposal, unit: str) -> SetpointDocume
         unit,
         Sentence.BECAUSE.write(kind=kind, cause=cause.text[:room], mark=mark),
     )
-
-
-def _mark(cause: bytes) -> str:
-    """How a proposal that names its cause ends."""
-    return Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
 
 
 def _forecast(one: Outcome) -> Forecast:

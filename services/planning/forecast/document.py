@@ -486,18 +486,18 @@ def parse_forecast(data: bytes) -> ForecastDocument:
 def _parse(value: Any) -> ForecastDocument:
     if not isinstance(value, dict) or value.keys() != _MEMBERS or (value["format"], value["version"]) != (FORMAT, 1):
         raise ForecastError("the forecast is malformed: it is not one of version 1", hint="update this program")
-    cut, ledger, weeks = value["cut"], value["ledger"], _count(value["weeks"])
+    cut, ledger, weeks = value["cut"], value["ledger"], parse_count(value["weeks"])
     if not 1 <= weeks <= MAX_WEEKS:
         raise ValueError("it has no weeks, or too many")
     return ForecastDocument(
-        chain_id=_count(ledger["chain_id"]),
+        chain_id=parse_count(ledger["chain_id"]),
         ledger=bytes.fromhex(str(ledger["ledger"])[2:]),
-        cut=Cut(_count(cut["block"]), parse_hex32(str(cut["hash"])), _count(cut["time"])),
+        cut=Cut(parse_count(cut["block"]), parse_hex32(str(cut["hash"])), parse_count(cut["time"])),
         first_week=parse_week(value["first_week"]),
         weeks=weeks,
-        level_percent=_count(value["level_percent"]),
-        orders=_count(value["orders"]),
-        left_out={str(name): _count(number) for name, number in value["left_out"].items()},
+        level_percent=parse_count(value["level_percent"]),
+        orders=parse_count(value["orders"]),
+        left_out={str(name): parse_count(number) for name, number in value["left_out"].items()},
         model=dict(value["model"]["text"]),
         back_test=_parse_back_test(value["back_test"]),
         series=tuple(_parse_series(one, weeks) for one in value["series"]),
@@ -511,7 +511,7 @@ def _parse_series(value: Any, weeks: int) -> SeriesForecast:
     texts = [str(value[name]) for name in ("product", "unit", "option", "value")]
     low, high = (None if value[name] is None else _counts(value[name], weeks) for name in ("low", "high"))
     made = SeriesForecast(
-        Key(*texts), _count(value["history_weeks"]), str(value["method"]), str(value["note"]), str(value["split"]),
+        Key(*texts), parse_count(value["history_weeks"]), str(value["method"]), str(value["note"]), str(value["split"]),
         _counts(value["quantities"], weeks), low, high,
     )  # fmt: skip
     if (low is None) != (high is None):
@@ -527,10 +527,11 @@ def _parse_series(value: Any, weeks: int) -> SeriesForecast:
 
 def _parse_back_test(value: Any) -> BackTest:
     losses, pinballs = (
-        {str(name): _count(loss) for name, loss in value[member].items()}
+        {str(name): parse_count(loss) for name, loss in value[member].items()}
         for member in ("loss_permille", "pinball_permille")
     )
-    return BackTest(str(value["chosen"]), _count(value["windows"]), _count(value["naive_instead"]), losses, pinballs)
+    windows, instead = (parse_count(value[name]) for name in ("windows", "naive_instead"))
+    return BackTest(str(value["chosen"]), windows, instead, losses, pinballs)
 
 
 def parse_capacity(value: Any, weeks: int) -> NeededCapacity:
@@ -543,10 +544,11 @@ def parse_capacity(value: Any, weeks: int) -> NeededCapacity:
 def _counts(value: Sequence[object], weeks: int) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) != weeks:
         raise ValueError("a series does not have a quantity for each week")
-    return tuple(_count(one) for one in value)
+    return tuple(parse_count(one) for one in value)
 
 
-def _count(value: object) -> int:
+def parse_count(value: object) -> int:
+    """Raises ValueError."""
     if type(value) is not int or not 0 <= value <= MAX_SAFE_INTEGER:
         raise ValueError("a number is not an integer from 0 on")
     return value

@@ -233,7 +233,7 @@ def _parse(value: Any) -> CapacitySignal:
         raise ValueError("it has other members")
     if (value["format"], value["version"]) != (SIGNAL_FORMAT, 1):
         raise ValueError("it is not one of version 1")
-    chain_id, sender, to, weeks, level = (_count(value[name]) for name in _NUMBERS)
+    chain_id, sender, to, weeks, level = (document.parse_count(value[name]) for name in _NUMBERS)
     capacity = value["capacity"]
     if not 1 <= weeks <= document.MAX_WEEKS or not isinstance(capacity, list) or not 1 <= len(capacity) <= _MOST_KINDS:
         raise ValueError("it has no weeks or kinds, or too many")
@@ -243,12 +243,6 @@ def _parse(value: Any) -> CapacitySignal:
 
 
 _NUMBERS: Final = ("chain_id", "from", "to", "weeks", "level_percent")
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise ValueError("a number is not an integer from 0 on")
-    return value
 
 
 # Exports for Catena-X (CX-0128, Demand and Capacity Management): WeekBasedMaterialDemand 3.0.1 of a forecast, and

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast import document
-from millmark.services.planning.forecast.making import KeptPreferences
+from millmark.services.planning.forecast.preferences import KeptPreferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +321,7 @@ def show_forecast(forecast: document.ForecastDocument, anchored_s: int | None) -
 def show_score(digest: bytes, score: Score) -> ScoreFound:
     errors = score.bias_permille, score.error, score.naive_error
     return ScoreFound(
-        digest, score.cut.block, score.weeks, score.skipped, *errors, tuple(_scored(one) for one in score.series)
+        digest, score.cut.block, score.weeks, score.skipped, *errors, tuple(show_scored(one) for one in score.series)
     )
 
 
@@ -346,7 +346,7 @@ def _series(one: document.SeriesForecast) -> SeriesShown:
     return SeriesShown(*named, one.history_weeks, one.method, one.note, one.quantities, one.low, one.high)
 
 
-def _scored(one: ScoredSeries) -> ScoredShown:
+def show_scored(one: ScoredSeries) -> ScoredShown:
     key = one.key
     sums = sum(one.forecast), sum(one.actual), one.error, one.naive_error
     return ScoredShown(key.product, key.unit, key.option, key.value, len(one.weeks), *sums, one.covered)

@@ -160,11 +160,10 @@ class _Maker:
     def find(self) -> search.Paths:
         """Return the paths of the best plan found."""
         self._open()
-        share = (
-            _solver_share(len(self._offers))
-            if self._with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART
-            else 0.0
-        )
+        share, offers = 0.0, len(self._offers)
+        if self._with_solver and self._budget.cpu_s >= SOLVER_CPU_S * _SEARCH_PART:
+            # CP-SAT finishes small calls, and is of no use on large ones.
+            share = 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
         self._price(_PRICE_SHARE * self._budget.cpu_s)
         spare = _PROOF_SHARE * self._budget.cpu_s
         self._search((self._budget.left_s - spare) * (1 - share))
@@ -207,7 +206,7 @@ class _Maker:
         self._problem, self._proof = self._build(), self._build_proof()
         # CP-SAT's paths are a plan for its own rows: with others held in their place, they may collide.
         if staying is not None and held.items() >= staying.rows.items():
-            self._offer([_own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
+            self._offer([search.own_path(self._problem, number, path) for number, path in enumerate(staying.paths)])
 
     def _find_staying(self, before: Plan, replan: Replan) -> Staying | None:
         from millmark.services.planning.schedule.solver import stay_most  # noqa: PLC0415 - OR-Tools is optional
@@ -332,17 +331,6 @@ class _Maker:
             fixed=tuple(sorted(fixed)),
             reworked=self._reworked,
         )
-
-
-def _solver_share(offers: int) -> float:
-    """Part of the time for CP-SAT: it finishes small calls, and is of no use on large ones."""
-    return 0.4 if offers <= 100 else 0.15 if offers <= 300 else 0.0
-
-
-def _own_path(problem: Problem, number: int, path: search.Path) -> search.Path:
-    """The same path with the choices of another problem."""
-    own = {choice.offer: choice for choices in problem.routes[number].choices for choice in choices}
-    return tuple((own[choice.offer], start) for choice, start in path)
 
 
 # From paths to the rows and legs of a plan

@@ -147,13 +147,9 @@ class _Keeper:
             reworked=self.reworked,
         )
         [route] = [route for route in problem.routes if route.order == order]
-        table = tabulate(problem, route, _taken_by_others(problem, held))
+        table = tabulate(problem, route, Timeline(problem, {row.offer for row in held.values()}))
         self.budget.charge(table)
         return table.value < TAKEN
-
-
-def _taken_by_others(problem: Problem, held: Mapping[Key, Row]) -> Timeline:
-    return Timeline(problem, {row.offer for row in held.values()})
 
 
 def start_prices(before: Plan | None, slots: int) -> dict[int, list[int]]:

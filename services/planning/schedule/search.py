@@ -444,7 +444,7 @@ def price_slots(
         length = scale * max(ceiling - best, ceiling // 500)
         prices = _step(prices, direction, demand, length, max(ceiling, 0))
     whole = {machine: [(price + PARTS // 2) // PARTS for price in row] for machine, row in best_prices.items()}
-    return Priced(whole, [_coarsen(problem, number, path) for number, path in enumerate(best_paths)], count + 1)
+    return Priced(whole, [own_path(problem, number, path) for number, path in enumerate(best_paths)], count + 1)
 
 
 def _cheapest(problem: Problem, prices: SlotPrices, paths: Sequence[Path], budget: Budget) -> tuple[list[Path], int]:
@@ -517,6 +517,7 @@ def _refine_choice(choice: Choice) -> Choice:
     return replace(choice, windows=windows, carbon=choice.carbon * PARTS)
 
 
-def _coarsen(problem: Problem, number: int, path: Path) -> Path:
+def own_path(problem: Problem, number: int, path: Path) -> Path:
+    """The same path with the choices of another problem."""
     own = {choice.offer: choice for choices in problem.routes[number].choices for choice in choices}
     return tuple((own[choice.offer], start) for choice, start in path)

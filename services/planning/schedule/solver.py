@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
+from typing import TypeAlias
 
 from ortools.sat.python import cp_model
 
@@ -48,7 +49,7 @@ class _Step:
 
     start: cp_model.IntVar
     windows: list[tuple[Choice, int, int, int, cp_model.IntVar]] = field(default_factory=list)
-    """Choice, first start, last start, cost, and whether it is taken."""
+    """Choice, first start, last start, cost (0 where none is asked for), and whether it is taken."""
 
     @property
     def end(self) -> cp_model.LinearExpr:
@@ -151,11 +152,7 @@ class _Model:
     ) -> None:
         """For all pairs, not only neighbours: a little stricter than the rule, and never laxer."""
         for (first, start, taken, _), (second, other, also, _) in combinations(items, 2):
-            if first.family == second.family or not (first.setup or second.setup):
-                continue
-            ahead = self.model.new_bool_var("")
-            self.model.add(other >= start + first.duration + second.setup).only_enforce_if(ahead, taken, also)
-            self.model.add(start >= other + second.duration + first.setup).only_enforce_if(~ahead, taken, also)
+            _add_setup(self.model, (first, start, taken), (second, other, also))
 
     def hint(self, paths: Sequence[Path]) -> None:
         for steps, path in zip(self.steps, paths, strict=True):
@@ -164,16 +161,29 @@ class _Model:
                 for item, first, last, _, literal in step.windows:
                     self.model.add_hint(literal, int(item.offer == choice.offer and first <= start <= last))
 
-    def read(self, solver: cp_model.CpSolver) -> Iterator[Path]:
-        for steps in self.steps:
-            yield tuple(
-                next(
-                    (choice, solver.value(step.start))
-                    for choice, *_, literal in step.windows
-                    if solver.boolean_value(literal)
-                )
-                for step in steps
-            )
+
+_Placed: TypeAlias = tuple[Choice, cp_model.IntVar, cp_model.IntVar]
+"""A choice, when it starts, and whether it is taken."""
+
+
+def _add_setup(model: cp_model.CpModel, one: _Placed, other: _Placed) -> None:
+    """One of the two comes first, with the setup of the other in between, if both are taken."""
+    (first, start, taken), (second, then, also) = one, other
+    if first.family == second.family or not (first.setup or second.setup):
+        return
+    ahead = model.new_bool_var("")
+    model.add(then >= start + first.duration + second.setup).only_enforce_if(ahead, taken, also)
+    model.add(start >= then + second.duration + first.setup).only_enforce_if(~ahead, taken, also)
+
+
+def _read(steps: Iterable[Sequence[_Step]], solver: cp_model.CpSolver) -> list[Path]:
+    return [
+        tuple(
+            next((choice, solver.value(step.start)) for choice, *_, one in step.windows if solver.boolean_value(one))
+            for step in route
+        )
+        for route in steps
+    ]
 
 
 def solve(
@@ -191,7 +201,7 @@ def solve(
     status, was_stopped = run_limited(solver, model.model, budget, cpu_s, seed)
     is_found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
     return Solved(
-        paths=list(model.read(solver)) if is_found else None,
+        paths=_read(model.steps, solver) if is_found else None,
         is_optimal=status == cp_model.OPTIMAL,
         bound=int(solver.best_objective_bound),
         was_stopped=was_stopped,
@@ -254,15 +264,6 @@ class Staying:
     """How many cannot, in any plan on these offers, by CP-SAT's own bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenStep:
-    """Variables of one operation."""
-
-    start: cp_model.IntVar
-    options: list[tuple[Choice, int, int, cp_model.IntVar]]
-    """Choice, first start, last start, and whether it is taken."""
-
-
 def stay_most(problem: Problem, accepted: Mapping[Key, Row], budget: Budget, cpu_s: float, seed: int) -> Staying | None:
     """Find a plan in which as many rows of `accepted` stay as can be found within `cpu_s` of the budget; None if there
     is none by then. Of `problem`, rows that have begun are fixed."""
@@ -275,7 +276,7 @@ def stay_most(problem: Problem, accepted: Mapping[Key, Row], budget: Budget, cpu
         return None
     rows = {key: accepted[key] for key, literal in stays.items() if solver.boolean_value(literal)}
     most = int(solver.best_objective_bound)
-    return Staying(rows, tuple(model.read(solver)), len(accepted) - len(rows), len(accepted) - most)
+    return Staying(rows, tuple(_read(model.steps, solver)), len(accepted) - len(rows), len(accepted) - most)
 
 
 class _StayModel:
@@ -284,10 +285,10 @@ class _StayModel:
     def __init__(self, problem: Problem) -> None:
         self.model = cp_model.CpModel()
         self._problem = problem
-        self._on_machine: dict[int, list[tuple[Choice, cp_model.IntVar, cp_model.IntVar]]] = defaultdict(list)
+        self._on_machine: dict[int, list[_Placed]] = defaultdict(list)
         self._intervals: dict[int, list[cp_model.IntervalVar]] = defaultdict(list)
         self._places = {route.order: (number, route.first) for number, route in enumerate(problem.routes)}
-        self._steps = [self._add_route(route) for route in problem.routes]
+        self.steps = [self._add_route(route) for route in problem.routes]
         for machine, intervals in self._intervals.items():
             self.model.add_no_overlap(intervals)
             self._add_setups(self._on_machine[machine])
@@ -295,41 +296,41 @@ class _StayModel:
     def add_stay(self, row: Row) -> cp_model.IntVar:
         """A literal for a row that stays; true is tried first."""
         number, first = self._places[row.order]
-        step, literal = self._steps[number][row.operation - first], self.model.new_bool_var("")
+        step, literal = self.steps[number][row.operation - first], self.model.new_bool_var("")
         same = [
-            one for choice, low, high, one in step.options if choice.offer == row.offer and low <= row.start <= high
+            one for choice, low, high, _, one in step.windows if choice.offer == row.offer and low <= row.start <= high
         ]
         self.model.add_bool_or(same).only_enforce_if(literal)
         self.model.add(step.start == row.start).only_enforce_if(literal)
         self.model.add_hint(literal, 1)
         return literal
 
-    def _add_route(self, route: Route) -> list[_OpenStep]:
+    def _add_route(self, route: Route) -> list[_Step]:
         steps = [self._add_operation(route, choices) for choices in route.choices]
         for before, after in pairwise(steps):
             self._add_way(before, after)
-        for choice, _, _, literal in steps[-1].options:
+        for choice, *_, literal in steps[-1].windows:
             if self._problem.way(choice.owner, route.destination) is None:
                 self.model.add(literal == 0)
         return steps
 
-    def _add_operation(self, route: Route, choices: Sequence[Choice]) -> _OpenStep:
+    def _add_operation(self, route: Route, choices: Sequence[Choice]) -> _Step:
         model = self.model
-        step = _OpenStep(model.new_int_var(route.release, self._problem.slots, ""), [])
+        step = _Step(model.new_int_var(route.release, self._problem.slots, ""))
         for choice in choices:
             for first, last in _merge(choice):
                 literal = model.new_bool_var("")
                 model.add_linear_constraint(step.start, first, last).only_enforce_if(literal)
                 interval = model.new_optional_fixed_size_interval_var(step.start, choice.duration, literal, "")
-                step.options.append((choice, first, last, literal))
+                step.windows.append((choice, first, last, 0, literal))
                 self._on_machine[choice.machine].append((choice, step.start, literal))
                 self._intervals[choice.machine].append(interval)
-        model.add_exactly_one([literal for *_, literal in step.options])
+        model.add_exactly_one([literal for *_, literal in step.windows])
         return step
 
-    def _add_way(self, before: _OpenStep, after: _OpenStep) -> None:
-        for choice, _, _, taken in before.options:
-            for other, _, _, also in after.options:
+    def _add_way(self, before: _Step, after: _Step) -> None:
+        for choice, *_, taken in before.windows:
+            for other, *_, also in after.windows:
                 way = self._problem.way(choice.owner, other.owner)
                 if way is None:
                     self.model.add_bool_or(~taken, ~also)
@@ -337,25 +338,10 @@ class _StayModel:
                     ready = before.start + choice.duration + way.slots
                     self.model.add(after.start >= ready).only_enforce_if(taken, also)
 
-    def _add_setups(self, items: Sequence[tuple[Choice, cp_model.IntVar, cp_model.IntVar]]) -> None:
-        """For all pairs, not only neighbours: a little stricter than the rule, and never laxer."""
-        for (first, start, taken), (second, other, also) in combinations(items, 2):
-            if first.family == second.family or not (first.setup or second.setup) or start is other:
-                continue
-            ahead = self.model.new_bool_var("")
-            self.model.add(other >= start + first.duration + second.setup).only_enforce_if(ahead, taken, also)
-            self.model.add(start >= other + second.duration + first.setup).only_enforce_if(~ahead, taken, also)
-
-    def read(self, solver: cp_model.CpSolver) -> Iterator[Path]:
-        for steps in self._steps:
-            yield tuple(
-                next(
-                    (choice, solver.value(step.start))
-                    for choice, _, _, one in step.options
-                    if solver.boolean_value(one)
-                )
-                for step in steps
-            )
+    def _add_setups(self, items: Sequence[_Placed]) -> None:
+        for one, other in combinations(items, 2):
+            if one[1] is not other[1]:  # not of one operation
+                _add_setup(self.model, one, other)
 
 
 def _merge(choice: Choice) -> list[tuple[int, int]]:

@@ -34,18 +34,6 @@ _ENTRIES = {
 """Catalogue keys for what the body's model says of a value; of others, `entry.wrong`."""
 
 
-def _nothing(_: things.Scene) -> things.Body:
-    return {}
-
-
-def _always(_: things.Scene) -> bool:
-    return True
-
-
-def _never(_: things.Scene) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Act:
     """A form. The catalogue has `act.NAME` (what the button says), `act.NAME.title` (heading) and `act.NAME.will` (what
@@ -57,9 +45,9 @@ class Act:
     """Operation id of the API."""
     about: things.About = things.About.NOTHING
     fields: tuple[things.Field, ...] = ()
-    follows: Follows = _nothing
+    follows: Follows = lambda _: {}
     """Members of the body that follow from the thing."""
-    offered: Callable[[things.Scene], bool] = _always
+    offered: Callable[[things.Scene], bool] = lambda _: True
     """Whether thing and company are such that the contract could accept it. Decides which buttons are shown."""
     complete: Callable[[things.Body, things.Scene], things.Body] | None = None
     """Makes the body of the filled members, if they are not members of it as they are. Raises EntryError."""
@@ -77,7 +65,7 @@ class Act:
     """Whether something changes hands or is packed by it: then the form says what speaks against the lots."""
     then: str = ""
     """Name of the act that has to follow: this one is the first of two steps, and its record's page leads there."""
-    awaited: Callable[[things.Scene], bool] = _never
+    awaited: Callable[[things.Scene], bool] = lambda _: False
     """Whether an earlier step was recorded for the sake of this one: then its button comes before all others."""
     opens: str = ""
     """The pages of what its record opens, as of cases, which are named by the record's sequence."""

@@ -12,7 +12,7 @@ from millmark.ledger.provenance.traces import build_waivers
 from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
 from millmark.ledger.store import rows
 from millmark.services.portal.acting.acts import MAX_OPTIONS, Act, companies, held_lots, list_consignment, lot_options
-from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON
+from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON, sort_lots
 from millmark.services.portal.acting.things import (
     About,
     Body,
@@ -49,10 +49,6 @@ def _mine(*states: LotState) -> Callable[[Scene], bool]:
     return lambda scene: _is_mine(scene, *states)
 
 
-def _quantity(scene: Scene) -> str:
-    return str(lot_of(scene).quantity)
-
-
 # Custody
 
 
@@ -63,10 +59,6 @@ def _is_offered(scene: Scene) -> bool:
         return row.counterparty == scene.company
     change = scene.reader.rows.get(rows.CustodyChangeRow, row.offer, row.subject)
     return row.state == LotState.RETURNING and change is not None and change.to_participant == scene.company
-
-
-def _is_one_offered(scene: Scene) -> bool:
-    return _is_offered(scene) and lot_of(scene).quantity > 1
 
 
 def _consignment(scene: Scene) -> Body:
@@ -93,11 +85,6 @@ def _is_made_elsewhere(scene: Scene) -> bool:
     return identity is not None and identity.creator != scene.company
 
 
-def _is_to_return(scene: Scene) -> bool:
-    """Whether the company put it in quarantine in order to return it."""
-    return goes_back(_reason(scene)) and _may_return(scene)
-
-
 def _reason(scene: Scene) -> Json:
     """What the company wrote when it put the lot in quarantine."""
     row = lot_of(scene)
@@ -111,11 +98,6 @@ def _reason_of_return(scene: Scene) -> str:
 def _tell_maker(_: Filled, scene: Scene) -> list[Line]:
     identity = scene.reader.book.identity(lot_of(scene).subject)
     return [] if identity is None else [Line("maker", (Value("party", scene.reader.party(identity.creator)),))]
-
-
-def _may_send_back(scene: Scene) -> bool:
-    """Whether it can be returned once it is in quarantine."""
-    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and _is_made_elsewhere(scene)
 
 
 # Quarantine and gates
@@ -294,10 +276,6 @@ def _contents(scene: Scene) -> list[Option]:
     return lot_options(scene.reader, inside[:MAX_OPTIONS], chosen=True)
 
 
-def _ascending(body: Body, _: Scene) -> Body:
-    return {**body, "lots": sorted(set(body["lots"]))}
-
-
 def _dispositions(scene: Scene) -> list[Option]:
     """What is in quarantine cannot be handed on."""
     apart = lot_of(scene).state == LotState.QUARANTINED
@@ -306,20 +284,8 @@ def _dispositions(scene: Scene) -> list[Option]:
     return [Option(one.name.lower(), key=f"Disposition.{one.name}", chosen=one.value == 0) for one in kinds]
 
 
-def _is_full(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents)
-
-
-def _is_empty(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents
-
-
 def _is_divisible(scene: Scene) -> bool:
     return _is_mine(scene, LotState.HELD) and lot_of(scene).quantity > 1 and not lot_of(scene).contents
-
-
-def _may_merge(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(mates(scene))
 
 
 def _may_pack(scene: Scene) -> bool:
@@ -348,7 +314,7 @@ LOT_ACTS = (
         About.LOT,
         (Field("accepted", FieldKind.NUMBER), REASON),
         follows=lambda scene: {**_consignment(scene), **_offer(scene)},
-        offered=_is_one_offered,
+        offered=lambda scene: _is_offered(scene) and lot_of(scene).quantity > 1,
         moves=True,
     ),
     Act("declineCustody", About.LOT, (REASON,), follows=_offer, offered=_is_offered, grave=True),
@@ -377,7 +343,7 @@ LOT_ACTS = (
         (Field("note", FieldKind.LONG, "claims.reason", False, initial=_reason_of_return, label="returnReason"),),
         offered=_may_return,
         tells=_tell_maker,
-        awaited=_is_to_return,
+        awaited=lambda scene: goes_back(_reason(scene)) and _may_return(scene),
     ),
     Act("releaseLot", About.LOT, (REASON,), offered=_may_release),
     Act(
@@ -396,7 +362,7 @@ LOT_ACTS = (
             Field("identifier"),
             NOTE,
         ),
-        offered=_may_merge,
+        offered=lambda scene: _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(mates(scene)),
         complete=_merge,
         called="mergeLots",
     ),
@@ -406,14 +372,14 @@ LOT_ACTS = (
         (Field("lots", FieldKind.MANY, options=_packable, label="packed"),),
         offered=_may_pack,
         moves=True,
-        complete=_ascending,
+        complete=sort_lots,
     ),
     Act(
         "unpackLots",
         About.LOT,
         (Field("lots", FieldKind.MANY, options=_contents, label="unpacked"),),
-        offered=_is_full,
-        complete=_ascending,
+        offered=lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents),
+        complete=sort_lots,
     ),
     Act("deallocateLot", About.LOT, (NOTE,), offered=_may_unbind),
     Act(
@@ -428,7 +394,9 @@ LOT_ACTS = (
         "quarantineLot",
         About.LOT,
         (REASON,),
-        offered=_may_send_back,
+        offered=lambda scene: (
+            _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and _is_made_elsewhere(scene)
+        ),
         complete=lambda body, _: {**body, "reason": {**body["reason"], **GOES_BACK}},
         tells=_tell_maker,
         then="returnLot",
@@ -440,11 +408,11 @@ LOT_ACTS = (
         "scrapLot",
         About.LOT,
         (
-            Field("quantity", FieldKind.NUMBER, initial=_quantity),
+            Field("quantity", FieldKind.NUMBER, initial=lambda scene: str(lot_of(scene).quantity)),
             Field("disposition", FieldKind.CHOICE, options=_dispositions),
             REASON,
         ),
-        offered=_is_empty,
+        offered=lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents,
         grave=True,
     ),
 )
@@ -503,16 +471,12 @@ def _name(row: rows.LotRow) -> str:
     return f"0x{row.subject.hex()}"
 
 
-def _converted(scene: Scene) -> str:
-    return str(lot_of(scene).quantity)
-
-
 CONVERSION_ACTS = (
     Act(
         "transformLots",
         About.LOT,
         (
-            Field("used", FieldKind.NUMBER, initial=_converted),
+            Field("used", FieldKind.NUMBER, initial=lambda scene: str(lot_of(scene).quantity)),
             Field("lots", FieldKind.MANY, required=False, options=_with, label="converted"),
             Field("components", FieldKind.MANY, required=False, options=_components),
             Field("identifier"),

@@ -52,11 +52,6 @@ def _is_made(scene: Scene) -> bool:
     return made and row.coordinator == scene.company
 
 
-def _is_delivered_to(scene: Scene) -> bool:
-    row = _order(scene)
-    return row.state == OrderState.COMPLETED and row.buyer == scene.company
-
-
 def _proposal(scene: Scene, task: Task) -> int:
     """The latest proposal, if it waits for the company; 0 if none does."""
     waits = find_proposals(scene.reader, [_order(scene)]).get(_order(scene).subject, ())
@@ -92,10 +87,6 @@ def _quantity(scene: Scene) -> str:
     return str(_order(scene).quantity or "")
 
 
-def _unit(scene: Scene) -> str:
-    return unit(_order(scene).unit)
-
-
 # Assignments
 
 
@@ -128,7 +119,7 @@ def _delivered(scene: Scene) -> list[Option]:
     return acts.lot_options(scene.reader, free[: acts.MAX_OPTIONS], chosen=True)
 
 
-def _sort_lots(body: Body, _: Scene) -> Body:
+def sort_lots(body: Body, _: Scene) -> Body:
     """The contract wants them ascending."""
     return {**body, "lots": sorted(set(body.get("lots", ())))}
 
@@ -152,8 +143,8 @@ ORDER_ACTS = (
         "confirmDelivery",
         About.ORDER,
         (Field("lots", FieldKind.MANY, required=False, options=_delivered, label="delivered"), NOTE),
-        offered=_is_delivered_to,
-        complete=_sort_lots,
+        offered=lambda scene: _order(scene).state == OrderState.COMPLETED and _order(scene).buyer == scene.company,
+        complete=sort_lots,
     ),
     acts.Act(
         "acceptRevision",
@@ -175,7 +166,7 @@ ORDER_ACTS = (
         (
             Field("due_at", FieldKind.MOMENT, "terms.due_at", initial=_due),
             Field("quantity", FieldKind.NUMBER, "terms.quantity", required=False, initial=_quantity),
-            Field("unit", member="terms.unit", required=False, initial=_unit),
+            Field("unit", member="terms.unit", required=False, initial=lambda scene: unit(_order(scene).unit)),
         ),
         offered=lambda scene: _is_party(scene, *_OPEN),
         complete=_revise,
@@ -262,10 +253,6 @@ def _measurements(scene: Scene) -> list[Option]:
     return [] if stream is None else acts.measurement_options(scene.reader, [stream], row.stream_size)
 
 
-def _finish(body: Body, scene: Scene) -> Body:
-    return acts.choose_measurement(body, _assignment(scene).stream)
-
-
 def _of_operation(scene: Scene) -> Body:
     row = _assignment(scene)
     return {"order": f"0x{row.order.hex()}", "operation": row.operation}
@@ -304,13 +291,16 @@ ASSIGNMENT_ACTS = (
             acts.LEAF_HASH,
         ),
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
-        complete=_finish,
+        complete=lambda body, scene: acts.choose_measurement(body, _assignment(scene).stream),
     ),
     acts.Act(
         "commissionLot",
         About.ASSIGNMENT,
         (*NEW_LOT, NOTE),
-        follows=_of_operation,
+        follows=lambda scene: {
+            "order": f"0x{_assignment(scene).order.hex()}",
+            "operation": _assignment(scene).operation,
+        },
         offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
     ),
     acts.Act(

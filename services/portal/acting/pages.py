@@ -18,12 +18,12 @@ from millmark.ledger.provenance.answers import Party, moment
 from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import CustodyChangeRow, LotRow, OrderRow, RecordHistoryRow, RecordRow
-from millmark.services.access import Principal, Scope
+from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.portal.acting.acting import Acting, Draft, Offer
 from millmark.services.portal.acting.acts import Act
 from millmark.services.portal.acting.things import Filled, FormUsedError, RecordStatus, Sent, Value, named, read_query
-from millmark.services.portal.pages import OWNER, FormRefusedError, Forms, Number, PageRoute, Pages
+from millmark.services.portal.pages import OWNER, FormRefusedError, Forms, Number, PageRoute, Pages, principal_of
 from millmark.services.portal.people import safe_path
 
 # What is so once a record is final, for the sentence that says it: who has the thing, since when, who acts next.
@@ -194,9 +194,9 @@ class ActingPages:
 
     def open(self, request: Request, name: str, entries: Filled) -> Response:
         """A new form with entries: of its link, or of a page that comes before it. Raises as `show`."""
-        act = self.acting.find(_principal(request), name)
+        act = self.acting.find(principal_of(request), name)
         filled = {one.name: entries[one.name] for one in act.fields if one.name in entries}
-        draft = self.acting.draft(_principal(request), act, _named(entries), filled, None)
+        draft = self.acting.draft(principal_of(request), act, _named(entries), filled, None)
         key = secrets.token_urlsafe(24)
         if act.is_short and draft.offered:
             return self._summarise(request, draft, key)
@@ -210,7 +210,7 @@ class ActingPages:
     def confirm(self, request: Request, name: str, sent: Sent) -> Response:
         """Has the record queued, once. Raises NotFoundError, InputError."""
         draft, key = self._read(request, name, sent)
-        principal = _principal(request)
+        principal = principal_of(request)
         # First: after the record has been made, the thing is no longer as the form says.
         found = None if draft.entered.body is None else self.acting.desk.find(self.acting.wish(draft, key), principal)
         if found is not None:
@@ -233,9 +233,9 @@ class ActingPages:
         key = _one(sent, "key")
         if not _KEY.fullmatch(key):
             raise FormRefusedError("the form has no key of its own", hint="load the form again")
-        act = self.acting.find(_principal(request), name)
+        act = self.acting.find(principal_of(request), name)
         filled = {name: values for name, values in sent.items() if name not in _OWN}
-        return self.acting.draft(_principal(request), act, _named(sent), filled, _one(sent, "seen")), key
+        return self.acting.draft(principal_of(request), act, _named(sent), filled, _one(sent, "seen")), key
 
     def _refuse(self, request: Request, draft: Draft, key: str) -> Response | None:
         """The form again, if the draft cannot be recorded as it stands."""
@@ -266,7 +266,7 @@ class ActingPages:
     def _summarise(self, request: Request, draft: Draft, key: str) -> Response:
         if draft.entered.body is None:
             return self._form(request, draft, key)
-        principal = _principal(request)
+        principal = principal_of(request)
         try:
             summary = self.acting.summarise(principal, self.acting.wish(draft, key))
         except (InputError, NotFoundError) as error:
@@ -290,8 +290,3 @@ def _named(sent: Filled) -> dict[str, str]:
 
 def _one(sent: Filled, name: str) -> str:
     return next(iter(sent.get(name, ())), "")
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found

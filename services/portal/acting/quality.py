@@ -119,10 +119,6 @@ def _model(scene: things.Scene) -> rows.ModelRow:
     return cast(rows.ModelRow, scene.thing.row)
 
 
-def _may_approve(scene: things.Scene) -> bool:
-    return _model(scene).state == ModelState.REGISTERED and _model(scene).inspector != scene.company
-
-
 def _is_own_model(scene: things.Scene, *states: ModelState) -> bool:
     return _model(scene).inspector == scene.company and _model(scene).state in states
 
@@ -173,7 +169,7 @@ QUALITY_ACTS = (
         "approveModel",
         things.About.MODEL,
         (things.Field("report", things.FieldKind.LONG, "report.text"),),
-        offered=_may_approve,
+        offered=lambda scene: _model(scene).state == ModelState.REGISTERED and _model(scene).inspector != scene.company,
     ),
     Act(
         "openModel",

@@ -517,7 +517,7 @@ class Summary:
 def build_summary(reader: Reader, preview: Preview) -> Summary:
     """`reader` names things and companies."""
     lines = [line for line in _lines(reader, preview.record) if line.values]
-    private = [pair for document in preview.documents for pair in _facts(document, "")]
+    private = [pair for document in preview.documents for pair in facts(document)]
     cut = max(len(lines), len(private)) > _MAX_LINES
     return Summary(tuple(lines[:_MAX_LINES]), preview.identifiers, tuple(private[:_MAX_LINES]), cut)
 
@@ -629,15 +629,15 @@ def _of_bytes(reader: Reader, name: str, value: bytes) -> tuple[Value, ...]:
     return (Value("hash", value),)
 
 
-def _facts(value: canonical.Json, path: str) -> Iterator[tuple[str, str]]:
-    """Each leaf of a document, with its path."""
+def facts(value: canonical.Json, path: str = "", *, with_none: bool = True) -> Iterator[tuple[str, str]]:
+    """Each leaf of a document, with its path. What another company wrote is bounded."""
     if isinstance(value, Mapping):
         for name, one in value.items():
-            yield from _facts(one, f"{path}.{name}" if path else name)
+            yield from facts(one, f"{path}.{name}" if path else name, with_none=with_none)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for place, one in enumerate(value):
-            yield from _facts(one, f"{path}.{place + 1}" if path else str(place + 1))
-    else:
+            yield from facts(one, f"{path}.{place + 1}" if path else str(place + 1), with_none=with_none)
+    elif with_none or value is not None:
         text = str(value)
         yield path, text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
 

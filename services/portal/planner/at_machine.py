@@ -27,7 +27,7 @@ from millmark.services.planning.reading import Shelf, find_claims, reading
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import About, Filled, Sent
 from millmark.services.portal.board import Work, read_work
-from millmark.services.portal.pages import Forms, Number, PageRoute, Pages
+from millmark.services.portal.pages import Forms, Number, PageRoute, Pages, principal_of
 from millmark.services.portal.planner.coordinating import Workshop, form_key, key_of, name_reader, one
 from millmark.services.portal.process import read_open_proposal
 from millmark.services.products import Catalogue
@@ -93,12 +93,16 @@ class AtMachine:
         """Records that one of the company's machines is down; the first time it is sent, shows what will be recorded.
         Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         machine, text = self._machine(principal, number), one(sent, "text")[:_MAX_TEXT]
         try:
             if not text:
                 raise InputError(errors.PlanningGround.UNSAID.write(), hint="write it in a line")
-            found = self._find_down(principal, machine)
+            work = self._work(principal, machine)
+            found = Down(
+                tuple(item for item in work if item.tone in _SHOWN),
+                tuple(item for item in work if item.tone is BarTone.PLANNED),
+            )
             if not found.agreed and not found.declined:
                 raise InputError(errors.PlanningGround.IDLE.write(), hint="there is nobody to tell")
             if one(sent, "step") == "record":
@@ -111,7 +115,7 @@ class AtMachine:
     def _show(
         self, request: Request, number: int, error: MillmarkError | None = None, sent: Filled | None = None
     ) -> Response:
-        principal = _principal(request)
+        principal = principal_of(request)
         machine = self._machine(principal, number)
         work = self._work(principal, machine)
         jobs = [self._job(principal, item) for item in work if item.tone in _SHOWN]
@@ -150,13 +154,6 @@ class AtMachine:
             step, facts = _describe(shelf, work, Catalogue(self.shop.home))
         offers = self.acting.offers_on(principal, About.ASSIGNMENT, str(work.assignment), *_ACTS)
         return Job(work, step, facts, offers)
-
-    def _find_down(self, principal: Principal, machine: RegisteredMachine) -> Down:
-        work = self._work(principal, machine)
-        return Down(
-            tuple(item for item in work if item.tone in _SHOWN),
-            tuple(item for item in work if item.tone is BarTone.PLANNED),
-        )
 
     def _record(self, principal: Principal, key: str, machine: RegisteredMachine, found: Down, text: str) -> Response:
         """The ledger has no record of its own for it: what happened is an entry of the machine's stream, whose anchor
@@ -243,8 +240,3 @@ def _named(options: Mapping[str, Any], key: str, value: str) -> tuple[Mapping[st
         return {"en": key}, {"en": value}
     names = next((one.names for one in getattr(option, "choices", ()) if one.value == value), None)
     return option.names, names or {"en": f"{value} {getattr(option, 'unit', '')}".strip()}
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found

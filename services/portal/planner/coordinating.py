@@ -35,7 +35,7 @@ from millmark.services.planning.papers import OwnStream, Sealed, seal_call
 from millmark.services.planning.reading import Shelf, reading, shelf_on
 from millmark.services.planning.schedule import has_solver
 from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
-from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages
+from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages, principal_of
 
 # Reads what the forms of planning send.
 
@@ -179,17 +179,17 @@ def list_companies(shelf: Shelf, role: Role) -> list[tuple[int, str | None]]:
     """Numbers, ascending, and names of the companies that have this role and are not suspended."""
     names = shelf.book.names()
     rows = shelf.rows.find(ParticipantRow, suspended=False)
-    return [(row.number, names.get(row.number)) for row in sorted(rows, key=_number) if Role(row.roles) & role]
+    return [
+        (row.number, names.get(row.number))
+        for row in sorted(rows, key=lambda row: row.number)
+        if Role(row.roles) & role
+    ]
 
 
 def key_of(key: str, *parts: object) -> str:
     """The key of one of several records that a form leads to: always the same one."""
     text = "\n".join(map(str, (key, *parts)))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _number(row: ParticipantRow) -> int:
-    return row.number
 
 
 # What the coordinator's pages show of orders, calls, offers and plans in the making.
@@ -378,7 +378,7 @@ class Coordinating:
     def call(self, request: Request, sent: Sent) -> Response:
         """Makes a call: its summary first, then for good. Raises FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         me = self.shop.company(principal)
         try:
             if one(sent, "step") != "record":
@@ -386,12 +386,12 @@ class Coordinating:
             number = self.shop.seal(principal, key, lambda shelf: self._seal_call(shelf, principal, me, sent))
         except MillmarkError as error:
             return self._overview(request, sent, error, key)
-        return _to_record(number, _PATH)
+        return to_record(number, _PATH)
 
     def _overview(
         self, request: Request, sent: Filled | None = None, error: MillmarkError | None = None, key: str | None = None
     ) -> Response:
-        principal, now_s = _principal(request), self.shop.clock()
+        principal, now_s = principal_of(request), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
@@ -404,26 +404,25 @@ class Coordinating:
                 "cut": len(mine) > _MOST_CALLS,
             }
         key = key or secrets.token_urlsafe(24)
-        values |= {"filled": sent or {}, "error": error, "key": key, "has_objective": self._has()}
+        has_objective = self.shop.home is not None and (self.shop.home / calendar.OBJECTIVE_FILE).is_file()
+        values |= {"filled": sent or {}, "error": error, "key": key, "has_objective": has_objective}
         closes = datetime.fromtimestamp((now_s + _CLOSES_IN_S) // _HOUR_S * _HOUR_S, UTC)
         values |= {"closes": f"{closes:%Y-%m-%dT%H:%M}", "most": _MOST_CALLS}
         return self.pages.render(request, "planner.html", 200 if error is None else 400, forms=self.forms, **values)
 
-    def _has(self) -> bool:
-        return self.shop.home is not None and (self.shop.home / calendar.OBJECTIVE_FILE).is_file()
-
     def _summarise(self, request: Request, me: int, sent: Filled, key: str) -> Response:
         """What the call would say, and to whom. Nothing is written. Raises MillmarkError."""
-        principal = _principal(request)
+        principal = principal_of(request)
         with reading(self.shop.store) as shelf:
             asking = self._read(shelf, sent)
             made, objective = self._build(shelf, principal, me, asking)
             names = name_reader(shelf, principal)
+            rows = [row for one in asking.orders if (row := shelf.rows.get(OrderRow, one)) is not None]
             shelf.stream(me, None)  # now rather than after the confirmation
             values: dict[str, Any] = {
                 "call": made,
                 "objective": objective,
-                "orders": describe_orders(names, [(row, "") for row in _rows(shelf, asking)]),
+                "orders": describe_orders(names, [(row, "") for row in rows]),
                 "asked": [names.party(number) for number in sorted(asking.asked)],
                 "readers": [names.party(number) for number in sorted(asking.readers)],
                 "operations": sum(len(job.operations) for job in made.jobs),
@@ -469,7 +468,7 @@ class Coordinating:
         """Begins to make a plan; with a cause, one that replaces the latest. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
         try:
-            self._start(_principal(request), subject_of(call), sent)
+            self._start(principal_of(request), subject_of(call), sent)
         except MillmarkError as error:
             return self._show(request, call, error, sent)
         return RedirectResponse(f"{_PATH}/{call}", 303)  # browsers do not refresh an address with a fragment
@@ -477,7 +476,7 @@ class Coordinating:
     def record(self, request: Request, call: str, sent: Sent) -> Response:
         """Records a plan that was made. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, digest, key = _principal(request), subject_of(call), form_key(sent)
+        principal, digest, key = principal_of(request), subject_of(call), form_key(sent)
         me = self.shop.company(principal)
         try:
             wanted = number_of(sent, "attempt", 0, 10**9)
@@ -485,12 +484,12 @@ class Coordinating:
         except MillmarkError as error:
             return self._show(request, call, error, key=key)
         self.shop.maker.forget(digest)
-        return _to_record(number, f"{_PATH}/{call}")
+        return to_record(number, f"{_PATH}/{call}")
 
     def propose(self, request: Request, call: str, sent: Sent) -> Response:
         """Proposes the rows of the latest plan to the machines' owners. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         try:
             with reading(self.shop.store) as shelf:
                 making.need_own_call(shelf, subject_of(call), self.shop.company(principal))
@@ -568,7 +567,7 @@ class Coordinating:
         status: int = 400,
     ) -> Response:
         """`key` is kept on the page of an error, so that sending the form again does nothing twice."""
-        principal, digest, now_s = _principal(request), subject_of(call), self.shop.clock()
+        principal, digest, now_s = principal_of(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
         attempts = self.shop.maker.attempts(digest)
         with reading(self.shop.store) as shelf:
@@ -642,15 +641,6 @@ def _has_rest(shelf: Shelf, digest: bytes, me: int) -> bool:
     return bool(plans) and shelf.unanchored(shelf.stream_of_plans(digest, me)) is not None
 
 
-def _rows(shelf: Shelf, asking: calls.Asking) -> list[OrderRow]:
-    return [row for one in asking.orders if (row := shelf.rows.get(OrderRow, one)) is not None]
-
-
-def _to_record(number: int, back: str) -> Response:
+def to_record(number: int, back: str) -> Response:
     # 303 makes the browser follow with GET, so that a reload does not send the form again.
     return RedirectResponse(f"/portal/records/{number}?back={back}", 303)
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found

@@ -25,7 +25,7 @@ from millmark.services.planning.errors import OfferRefusedError, PlanningGround
 from millmark.services.planning.reading import Shelf, need_call, reading
 from millmark.services.planning.repository import What
 from millmark.services.portal.acting.things import Filled, Sent
-from millmark.services.portal.pages import Forms, PageRoute, Pages
+from millmark.services.portal.pages import Forms, PageRoute, Pages, principal_of
 from millmark.services.portal.planner.coordinating import (
     Workshop,
     describe_call,
@@ -38,6 +38,7 @@ from millmark.services.portal.planner.coordinating import (
     plan_reader,
     subject_of,
     subjects_of,
+    to_record,
 )
 
 _RULE = Rule(Scope.RECORDING, Role.MANUFACTURER, owner=True, page=True, cost=4)
@@ -86,7 +87,7 @@ class Owning:
     def offer(self, request: Request, call: str, sent: Sent) -> Response:
         """Makes the chosen offers, machine by machine. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key, digest = _principal(request), form_key(sent), subject_of(call)
+        principal, key, digest = principal_of(request), form_key(sent), subject_of(call)
         try:
             chosen, days = set(sent.get("offer", ())), number_of(sent, "days", 1, 366)
             if not chosen:
@@ -98,12 +99,12 @@ class Owning:
                 number = self._seal(principal, key_of(key, machine, *sorted(mine)), digest, machine, mine, days)
         except MillmarkError as error:
             return self._show(request, call, error, sent, key)
-        return _to_record(number, f"{_PATH}/{call}")
+        return to_record(number, f"{_PATH}/{call}")
 
     def withdraw(self, request: Request, call: str, sent: Sent) -> Response:
         """Takes own offers back. Raises NotFoundError, FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         try:
             leaves = subjects_of(sent, "offer")
             with reading(self.shop.store) as shelf:
@@ -118,13 +119,13 @@ class Owning:
                 number = self._seal_entries(principal, own, machine, entries)
         except MillmarkError as error:
             return self._show(request, call, error, key=key)
-        return _to_record(number, f"{_PATH}/{call}")
+        return to_record(number, f"{_PATH}/{call}")
 
     def accept(self, request: Request, sent: Sent) -> Response:
         """Accepts rows of plans that are as they were offered: the acceptance commits to the same row. Raises
         FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         try:
             chosen = [int(text) for text in sent.get("assignment", ()) if text.isdecimal() and len(text) < 13]
             if not chosen:
@@ -144,7 +145,7 @@ class Owning:
     def decline(self, request: Request, sent: Sent) -> Response:
         """Declines a row of a plan, with its cause. Raises FormRefusedError."""
         self.forms.verify(request, one(sent, "token"))
-        principal, key = _principal(request), form_key(sent)
+        principal, key = principal_of(request), form_key(sent)
         try:
             number = number_of(sent, "assignment", 1, 2**40 - 1)
             kind = CauseKind.MACHINE_DOWN if one(sent, "cause") == "machine-down" else CauseKind.DECLINED
@@ -153,10 +154,10 @@ class Owning:
             done = self.shop.record(principal, "declineAssignment", key, {"id": number}, {"reason": document})
         except MillmarkError as error:
             return self._overview(request, error, key)
-        return _to_record(done, _PATH)
+        return to_record(done, _PATH)
 
     def _overview(self, request: Request, error: MillmarkError | None = None, key: str | None = None) -> Response:
-        principal, now_s = _principal(request), self.shop.clock()
+        principal, now_s = principal_of(request), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
             names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
@@ -183,7 +184,7 @@ class Owning:
         key: str | None = None,
     ) -> Response:
         """`key` is kept on the page of an error, so that sending the form again does nothing twice."""
-        principal, digest, now_s = _principal(request), subject_of(call), self.shop.clock()
+        principal, digest, now_s = principal_of(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
         with reading(self.shop.store) as shelf:
             shown = plan_reader(shelf, me).call(digest)
@@ -272,13 +273,3 @@ def _machine_of(mark: str) -> int:
 
 def _time(call: Call, slot: int) -> datetime:
     return datetime.fromtimestamp(call.origin + slot * call.slot, UTC)
-
-
-def _to_record(number: int, back: str) -> Response:
-    # 303 makes the browser follow with GET, so that a reload does not send the form again.
-    return RedirectResponse(f"/portal/records/{number}?back={back}", 303)
-
-
-def _principal(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found

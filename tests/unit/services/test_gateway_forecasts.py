@@ -10,7 +10,8 @@ from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.planning.forecast.document import ForecastDocument, seal_of
-from millmark.services.planning.forecast.making import Preferences, keep_preferences, make_forecast
+from millmark.services.planning.forecast.making import make_forecast
+from millmark.services.planning.forecast.preferences import Preferences, keep_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from tests.support.forecast_samples import IDENTITY, cut, sample
 from tests.support.gateway_client import Caller

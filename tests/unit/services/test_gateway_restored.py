@@ -14,13 +14,11 @@ from millmark.ledger.chain import Chain
 from millmark.ledger.errors import ChainUnreachableError, OutboxOlderError
 from millmark.ledger.index import Follower
 from millmark.ledger.records import ALL_ROLES
-from millmark.ledger.store import Book, Rows, Store
+from millmark.ledger.store import Book, Rows, Store, outbox_writer
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
-from millmark.ledger.store.outbox_writer import find_unknown_records
 from millmark.ledger.store.rows import LotRow
 from millmark.ledger.submit import adopt_records, verify_outbox
-from millmark.ledger.submit import standing as standing_module
 from millmark.services.commands.context import Context
 from millmark.services.gateway import comparison as comparison_module
 from millmark.services.gateway.http.problems import TryLaterError
@@ -302,15 +300,15 @@ def test_two_adoptions_at_once_are_one(site: Site, tmp_path: Path, monkeypatch: 
         site.send()
         chain, key = site.world.chain, site.signer.address
         Follower(chain, backup).follow()
-        find = find_unknown_records
+        find = outbox_writer.find_unknown_records
 
         def overtaken(*asked: Any, **how: Any) -> Any:
             found = find(*asked, **how)
-            monkeypatch.setattr(standing_module, "find_unknown_records", find)
+            monkeypatch.setattr(outbox_writer, "find_unknown_records", find)
             assert adopt_records(chain, backup, key).transactions == 1
             return found
 
-        monkeypatch.setattr(standing_module, "find_unknown_records", overtaken)
+        monkeypatch.setattr(outbox_writer, "find_unknown_records", overtaken)
         assert adopt_records(chain, backup, key).transactions == 0
 
 

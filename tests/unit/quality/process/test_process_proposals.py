@@ -209,7 +209,7 @@ def test_the_gradient_is_that_of_small_changes() -> None:
 
 
 def test_torch_and_numpy_agree() -> None:
-    from millmark.quality.process.dynamics import cost_and_gradient  # noqa: PLC0415 - loads torch
+    from tests.support.process_gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
 
     search, moves = _search()
     costs, slopes = search.evaluate(moves)

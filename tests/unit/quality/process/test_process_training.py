@@ -16,7 +16,8 @@ from millmark.quality.process import build_process_model, parse_process_model
 from millmark.quality.process.dynamics import fit_arx
 from millmark.quality.process.records import ONE, Role
 from millmark.quality.process.telemetry import (
-    LAYOUT,
+    CAPACITY,
+    SETPOINTS,
     STEP_S,
     Kpis,
     Layout,
@@ -29,6 +30,15 @@ from millmark.quality.process.telemetry import (
 )
 from millmark.quality.process.training import Recipe, TrainedProcess, build_process_card, train_process
 
+LAYOUT = Layout(
+    states=("temperature", "pressure", "speed"),
+    setpoints=SETPOINTS,
+    energy="energy",
+    backlog="backlog",
+    eta="eta",
+    e="e",
+    capacity=CAPACITY,
+)
 SMALL = Recipe(horizon=8, history=3, hidden=6, rounds=40, anchored=False)
 
 

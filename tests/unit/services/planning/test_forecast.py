@@ -41,16 +41,15 @@ from millmark.services.planning.forecast.document import (
     week_of,
     week_text,
 )
-from millmark.services.planning.forecast.making import (
+from millmark.services.planning.forecast.making import make_forecast, spread
+from millmark.services.planning.forecast.preferences import (
     SMALLEST_GROUP,
     KeptPreferences,
     keep_preferences,
     learn_preferences,
-    make_forecast,
     order_options,
     read_preferences,
     read_shares,
-    spread,
 )
 from millmark.services.planning.forecast.recording import (
     Parties,
