@@ -149,7 +149,7 @@ def test_a_pulse_wakes_those_who_rest_when_something_was_written_or_one_of_them_
     counts = []
     for number in range(7):
         if number == 5:
-            trouble[0] = Trouble("seen", "thread-died", "it died", "restart it")
+            trouble[0] = Trouble("seen", "thread-died", "it died", 0.0)
         before = len(woken)
         assert 0 < pulse._round() < REST_S
         counts.append(len(woken) - before)
