@@ -19,7 +19,6 @@ from millmark.ledger.store import Registry
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.openid import Provider
 from millmark.services.access.signin import SteadyClock
-from millmark.services.commands.acts.machines import CAPTURED
 from millmark.services.commands.audit import open_audit
 from millmark.services.commands.context import Context, open_context
 from millmark.services.commands.handovers import find_receiver
@@ -133,7 +132,7 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
         recording=recording,
         operator=(opened.late_chain(), opened.unlock_operator(None, None)) if settings.gateway_operates else None,
         governing=None if settings.chain_url is None else opened.chain,
-        captured=(settings.home / CAPTURED).is_dir(),
+        captured=Layout(settings.home).captured.is_dir(),
         receiver=find_receiver(opened),
         deliveries=None if recording is None else Deliveries(opened.store, opened.late_chain(), recording[1]),
         name_keys=open_name_keys(opened),

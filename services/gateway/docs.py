@@ -27,7 +27,7 @@ from millmark.services.access import ANY_ROLE, Scope
 from millmark.services.access.rules import MAX_BODY_BYTES, PUBLIC, Rule
 from millmark.services.gateway.http import example_values, middleware, problems
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
-from millmark.services.gateway.http.routes import ETAG_EXAMPLE, PROBLEM_MODEL, refer_to
+from millmark.services.gateway.http.routes import ETAG_EXAMPLE, model_of, models_of, refer_to
 
 BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
 """Lines that enclose the table in ACCESS.md."""
@@ -341,7 +341,7 @@ _UNKNOWN = problems.Problem(
 
 def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: bool) -> dict[str, Any]:
     """Completes the document in place and returns it. `secured`: whether callers need a credential."""
-    _add_schemas(document, {PROBLEM_MODEL, *(model for route in routes for model in route.models)})
+    _add_schemas(document, {model_of(problems.Problem), *(model for route in routes for model in models_of(route))})
     rows = {route.operation: route for route in routes}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -426,7 +426,7 @@ def _add_later(status: str, responses: dict[str, Any]) -> None:
 def _is_problem(response: dict[str, Any]) -> bool:
     """Whether it is one; a readiness report is the same with every status."""
     schema = response.get("content", {}).get("application/json", {}).get("schema")
-    return bool(schema == refer_to(PROBLEM_MODEL))
+    return bool(schema == refer_to(problems.Problem))
 
 
 def _complete_problem(status: str, response: dict[str, Any]) -> None:

@@ -52,6 +52,11 @@ class Layout:
         return self.home / "recipient.json"
 
     @property
+    def captured(self) -> Path:
+        """Folder of the logs of streams, in a home that is also a node's data folder."""
+        return self.home / "streams"
+
+    @property
     def tls_certificate(self) -> Path:
         """The certificate of a gateway that terminates TLS itself."""
         return self.home / "tls.pem"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,11 +81,13 @@ class _File:
 
 
 class CheckPage:
-    """The files of the folder's manifest, and no others; read at the first request, and kept in memory: 7 MB."""
+    """The files of the folder's manifest, and no others; each is read at its first request, and kept in memory: 7 MB if
+    somebody opens the page, and hardly any if other gateways only compare the manifest."""
 
     def __init__(self, folder: Path = BUILT, find_copies: Callable[[], Container[str]] = frozenset) -> None:
         """`find_copies` tells which gateways of other companies had the same page at the last look."""
         self._folder, self.find_copies = folder, find_copies
+        self._kept: dict[str, _File] = {}
 
     @property
     def is_built(self) -> bool:
@@ -106,10 +108,8 @@ class CheckPage:
         return RedirectResponse("/check/", 308)
 
     def file(self, request: Request, name: str) -> Response:
-        """Serves a file of the page. Raises NotFoundError unless the folder has it."""
-        found = self._files.get(name or "index.html")
-        if found is None:
-            raise NotFoundError("the page is not here", hint="pack it with scripts/check_page")
+        """Serves a file of the page. Raises NotFoundError unless the folder has it, as the manifest says."""
+        found = self._find(name or "index.html")
         media = _MEDIA.get(name.rpartition(".")[2], "text/plain; charset=utf-8") if name else _MEDIA["html"]
         headers = {**CHECK_HEADERS, "ETag": f'"{found.digest}"', "Vary": "Accept-Encoding"}
         if f'"{found.digest}"' in request.headers.get("if-none-match", ""):
@@ -120,14 +120,29 @@ class CheckPage:
             return Response(found.content, media_type=media, headers={**headers, "Content-Encoding": "gzip"})
         return Response(gzip.decompress(found.content), media_type=media, headers=headers)
 
+    def _find(self, name: str) -> _File:
+        if (kept := self._kept.get(name)) is not None:
+            return kept
+        digest = self._digests.get(name)
+        if digest is None:
+            raise NotFoundError("the page is not here", hint="pack it with scripts/check_page")
+        try:
+            content = (self._folder / name).read_bytes()
+        except OSError:
+            content = b""
+        # Of a folder that was packed again meanwhile, the page would be half one and half the other.
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise NotFoundError("the page was packed again or damaged", hint="start the gateway again")
+        return self._kept.setdefault(name, _keep(digest, content, name))
+
     @cached_property
-    def _files(self) -> dict[str, _File]:
+    def _digests(self) -> Mapping[str, str]:
+        """SHA-256 of each file, by name."""
         manifest = self.manifest
         if manifest is None:
             return {}
         lines = [line.split("  ", 1) for line in manifest.decode().splitlines()]
-        found = {name: _keep(digest, (self._folder / name).read_bytes(), name) for digest, name in lines}
-        return {**found, MANIFEST: _keep(hashlib.sha256(manifest).hexdigest(), manifest, MANIFEST)}
+        return {MANIFEST: hashlib.sha256(manifest).hexdigest(), **{name: digest for digest, name in lines}}
 
 
 def _keep(digest: str, content: bytes, name: str) -> _File:

@@ -21,6 +21,7 @@ from millmark.ledger.store import Book, Connection
 from millmark.services.commands.acts import words
 from millmark.services.commands.acts.act import At, Done, Group, Listing, Told
 from millmark.services.files import read_bounded
+from millmark.services.home import Layout
 from millmark.services.node.events import check_event, parse_event
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
@@ -165,8 +166,6 @@ def list_models(at: At, inspector: words.OfCompany = None, state_: words.InState
 # Events that people or programs add to a stream of their company, where no node captures it.
 
 _WHOLE = re.compile("-?[0-9]{1,15}")
-CAPTURED = "streams"
-"""Folder in the home of a gateway whose home is a node's data folder: the node keeps its logs there."""
 
 
 def build_event(identity: str, values: Sequence[str], data: Mapping[str, Json] | None) -> Mapping[str, Json]:
@@ -189,7 +188,7 @@ def keep_event(home: Path, stream: bytes, anchored: int, event: Mapping[str, Jso
     It is durable before the anchor is sent; the same command again sends an anchor that was lost. Raises InputError for
     an event that a node would refuse, an id that has other content, and a stream that is captured elsewhere.
     """
-    if (home / CAPTURED).is_dir():
+    if Layout(home).captured.is_dir():
         raise InputError("a node captures the streams of this home", hint="send the event to the node")
     settings = read_settings(home)
     with open_store(settings.database_url, settings.evidence_path) as store, store.transaction() as connection:

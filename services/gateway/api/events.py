@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -31,7 +31,7 @@ from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import BusyError
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import PROBLEMS_400, PROBLEMS_404, PROBLEMS_422, Routes, model_of, reply
+from millmark.services.gateway.http.routes import PROBLEMS_400, PROBLEMS_404, PROBLEMS_422, Routes, reply
 from millmark.services.webhooks import subscriptions as webhooks
 from millmark.services.webhooks.http_post import Mode
 
@@ -318,10 +318,11 @@ class WantedWebhook(BaseModel):
     )
 
 
-class Webhooks(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Webhooks:
     """All webhooks of the caller; at most 20 per participant."""
 
-    items: list[model_of(webhooks.Webhook)]  # type: ignore[valid-type]  # made from the view
+    items: tuple[webhooks.Webhook, ...]
 
 
 _RULE = Rule(Scope.EVENTS)
@@ -339,9 +340,9 @@ def _add_reading(routes: Routes, subscriptions: webhooks.Subscriptions) -> None:
         "/v1/webhooks",
         "listWebhooks",
         "List webhooks with their progress",
+        Webhooks,
         rule=_RULE,
         examples={"two": lambda: {"items": [_active().to_json(), _parked().to_json()]}},
-        response_model=Webhooks,
         responses=PROBLEMS_422,
     )
     def list_webhooks(principal: CurrentPrincipal) -> Response:

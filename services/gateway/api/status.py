@@ -20,7 +20,7 @@ from millmark.services.access.rules import Rule, Without
 from millmark.services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.route_table import RouteTable
-from millmark.services.gateway.http.routes import PROBLEM, Problems, Routes, model_of, refer_to, reply
+from millmark.services.gateway.http.routes import PROBLEM, Problems, Routes, refer_to, reply
 from millmark.services.gateway.readiness import Metrics, Readiness, ReadinessReport
 from millmark.services.handover.repository import count_handovers
 from millmark.services.serving.loop import Trouble
@@ -228,7 +228,7 @@ class Ready(Printable):
 
 _NOT_READY: dict[str, Any] = {
     "description": "Not ready, with the reasons.",
-    "content": {"application/json": {"schema": refer_to(model_of(Ready))}},
+    "content": {"application/json": {"schema": refer_to(Ready)}},
 }
 _METRICS: Problems = {200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.params import Form
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -42,8 +41,10 @@ class Route:
     examples: Examples = field(default_factory=dict)
     body_example: object = None
     """JSON form of a request body; None if there is nothing to show."""
-    models: tuple[type[BaseModel], ...] = ()
-    """Models of the response, to which the OpenAPI document refers by name."""
+    views: tuple[type, ...] = ()
+    """What a successful response has one of: views or pydantic models. A view's model is made with the document."""
+    paged: bool = False
+    """Whether it has a page of them."""
 
 
 _MAX_JSON_DEPTH = 64

@@ -21,7 +21,7 @@ import json
 import secrets
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import cache
@@ -128,9 +128,24 @@ def has_docstring(view: type) -> bool:
     return not (view.__doc__ or "").startswith(f"{view.__name__}(")
 
 
-def _attribute_docs(view: type) -> dict[str, str]:
+def _attribute_docs(view: type) -> Mapping[str, str]:
     """The docstring under each field, by field name; empty if the source is not available."""
-    body = _class_bodies(view.__module__).get(view.__qualname__, [])
+    return _docs_of(view.__module__).get(view.__qualname__, {})
+
+
+@cache
+def _docs_of(module: str) -> Mapping[str, Mapping[str, str]]:
+    """The docstrings under fields of each class of a module's top level, by names; empty if the source is not
+    available. A module is parsed once: `inspect.getsource` would do so for every class in it."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
+    # The texts alone are kept: the trees of all modules have four megabytes.
+    return {one.name: _docs_in(one.body) for one in tree.body if isinstance(one, ast.ClassDef)}
+
+
+def _docs_in(body: list[ast.stmt]) -> dict[str, str]:
     return {
         field.target.id: inspect.cleandoc(doc.value.value)
         for field, doc in itertools.pairwise(body)
@@ -142,18 +157,6 @@ def _attribute_docs(view: type) -> dict[str, str]:
     }
 
 
-@cache
-def _class_bodies(module: str) -> Mapping[str, list[ast.stmt]]:
-    """The statements of each class of a module's top level, by name; empty if the source is not available.
-
-    A module is parsed once: `inspect.getsource` would do so for every class in it."""
-    try:
-        tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except OSError:
-        return {}
-    return {one.name: one.body for one in tree.body if isinstance(one, ast.ClassDef)}
-
-
 # Responses from views, with ETags and preconditions; parameters and problems shared by many routes.
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
@@ -161,14 +164,14 @@ MAX_SEQUENCE = 2**40 - 1
 """The largest `uint40`, the type of sequences in the contracts."""
 
 
-def refer_to(model: type[BaseModel]) -> dict[str, str]:
-    """Refers to a model by name: for the class, FastAPI would compile a validator per response and route, a third of
-    the gateway's start-up time. The schema is added when the OpenAPI document is completed."""
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+def refer_to(view: type, prefix: str = "") -> dict[str, str]:
+    """Refers to the model of a view, or to a model, by name: for the class, FastAPI would compile a validator per
+    response and route, a third of the gateway's start-up time. The model is made, and its schema added, when the
+    OpenAPI document is completed."""
+    return {"$ref": f"#/components/schemas/{prefix}{view.__name__}"}
 
 
-PROBLEM_MODEL = model_of(Problem)
-PROBLEM: dict[str, Any] = {"content": {"application/json": {"schema": refer_to(PROBLEM_MODEL)}}}
+PROBLEM: dict[str, Any] = {"content": {"application/json": {"schema": refer_to(Problem)}}}
 Problems: TypeAlias = "dict[int | str, dict[str, Any]]"
 """Problems of a route in the OpenAPI document, by status."""
 PROBLEMS_422: Problems = {422: PROBLEM, "default": PROBLEM}
@@ -359,6 +362,9 @@ Paging = Annotated[_Paging, Depends(_paging)]
 """Parameter type for routes that return a list."""
 
 
+_PAGE = "PageOf"
+
+
 @cache
 def page_of(view: type) -> type[BaseModel]:
     """The schema of a page of these views."""
@@ -366,7 +372,7 @@ def page_of(view: type) -> type[BaseModel]:
         "items": (list[model_of(view)], Field(description="In the order of the list.")),  # type: ignore[misc]  # known only now
         "next": (str | None, Field(description="Cursor of the next page; null on the last one.")),
     }
-    return create_model(f"PageOf{view.__name__}", __doc__="A page of a list.", **members)
+    return create_model(f"{_PAGE}{view.__name__}", __doc__="A page of a list.", **members)
 
 
 V = TypeVar("V", bound=Printable)
@@ -427,8 +433,6 @@ def reply_page(paging: Paging, page: provenance.listings.Page[V]) -> Response:
 F = TypeVar("F", bound=Callable[..., Any])
 View: TypeAlias = "type | types.UnionType | None"
 """The view that is returned, or a union of views; None if it is not a view."""
-Models: TypeAlias = "tuple[type[BaseModel], ...]"
-"""The models of a successful response; several if it has one of them."""
 _NO_EXAMPLES: Examples = {}
 
 
@@ -461,7 +465,7 @@ class Routes:
     def page(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
         """Declares a GET route of a paged list, which answers 400 to a cursor of another list."""
         listed: Options = {"responses": PROBLEMS_400, **row}
-        return self._declare("GET", path, operation, summary, (page_of(view),), **listed)
+        return self._declare("GET", path, operation, summary, view, paged=True, **listed)
 
     def one(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
         """Declares a GET route of one resource, which answers 404 if there is none."""
@@ -471,27 +475,27 @@ class Routes:
     def get(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("GET", path, operation, summary, _models_of(view), **row)
+        return self._declare("GET", path, operation, summary, view, **row)
 
     def post(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("POST", path, operation, summary, _models_of(view), **row)
+        return self._declare("POST", path, operation, summary, view, **row)
 
     def put(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("PUT", path, operation, summary, _models_of(view), **row)
+        return self._declare("PUT", path, operation, summary, view, **row)
 
     def patch(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("PATCH", path, operation, summary, _models_of(view), **row)
+        return self._declare("PATCH", path, operation, summary, view, **row)
 
     def delete(
         self, path: str, operation: str, summary: str, view: View = None, **row: Unpack[Options]
     ) -> Callable[[F], F]:
-        return self._declare("DELETE", path, operation, summary, _models_of(view), **row)
+        return self._declare("DELETE", path, operation, summary, view, **row)
 
     def _declare(
         self,
@@ -499,35 +503,40 @@ class Routes:
         path: str,
         operation: str,
         summary: str,
-        models: Models,
+        view: View,
         *,
         rule: Rule,
+        paged: bool = False,
         examples: Examples = _NO_EXAMPLES,
         body_example: object = None,
         response_model: type[BaseModel] | None = None,
         responses: Problems | None = None,
         **documented: Any,
     ) -> Callable[[F], F]:
-        models = models if response_model is None else (response_model,)
+        views = (get_args(view) or (view,)) if response_model is None else (response_model,)
+        views = tuple(one for one in views if one is not None)
         problems = self.problems if responses is None else responses
         # The model is not FastAPI's business: endpoints return complete responses, which it does not validate.
-        documented |= {"responses": {**_success(models, documented), **problems}, "response_model": None}
+        documented |= {"responses": {**_success(views, paged, documented), **problems}, "response_model": None}
 
         def register(endpoint: F) -> F:
-            route = Route(method, path, rule, operation, examples, body_example, models)
+            route = Route(method, path, rule, operation, examples, body_example, views, paged)
             self.table.add(route, endpoint, summary=summary, tags=[self.tag], **documented)
             return endpoint
 
         return register
 
 
-def _models_of(view: View) -> Models:
-    return () if view is None else tuple(model_of(one) for one in (get_args(view) or (view,)))
+def models_of(route: Route) -> Iterator[type[BaseModel]]:
+    """The models of a route's successful response, to which the document refers by name."""
+    make = page_of if route.paged else model_of
+    for one in route.views:
+        yield one if issubclass(one, BaseModel) else make(one)  # type: ignore[arg-type]  # judged by its instances' hash
 
 
-def _success(models: Models, documented: Mapping[str, Any]) -> Problems:
-    """The successful response, if it has one of these models."""
-    references = [refer_to(model) for model in models]
+def _success(views: Sequence[type], paged: bool, documented: Mapping[str, Any]) -> Problems:
+    """The successful response, if it has one of these views."""
+    references = [refer_to(one, _PAGE if paged else "") for one in views]
     if not references:
         return {}
     schema = references[0] if len(references) == 1 else {"anyOf": references}

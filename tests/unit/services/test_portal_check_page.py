@@ -68,6 +68,23 @@ def test_of_a_missing_file_the_page_says_that_it_is_none_of_the_part(site: Site,
     assert "Scan the code" not in answer.text
 
 
+@pytest.mark.parametrize("change", ["another", "gone"])
+def test_a_page_that_was_packed_again_is_not_served_half_and_half(tmp_path: Path, change: str) -> None:
+    (tmp_path / "page").mkdir()
+    files = {"index.html": b"<!doctype html>\n", "check.js": LONG}
+    for name, content in {**files, MANIFEST: list_sums(files)}.items():
+        (tmp_path / "page" / name).write_bytes(content)
+    with new_store(tmp_path) as store:
+        browser = Site(store, check_page=tmp_path / "page").browser()
+        assert browser.get("/check/").status_code == 200
+        if change == "gone":
+            (tmp_path / "page" / "check.js").unlink()
+        else:
+            (tmp_path / "page" / "check.js").write_bytes(LONG * 2)
+        assert browser.get("/check/check.js").status_code == 404
+        assert browser.get("/check/").status_code == 200
+
+
 @pytest.mark.parametrize("name", ["", "index.html", MANIFEST, "x"])
 def test_a_gateway_without_the_page_says_so_and_what_to_do(bare: Site, name: str) -> None:
     answer = bare.browser().get(f"/check/{name}")
