@@ -31,6 +31,8 @@ from millmark.services.serving.partners import UnansweredError, ask_partner
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
 _LOOK_S = 1.0
+_STILL_S = 30.0
+"""After so long without a new block, the node is asked half as often."""
 _FETCH_RETRY_S = 5.0
 
 
@@ -309,7 +311,8 @@ class FollowerThread(Looped):
     def _round(self) -> float:
         began_s = time.monotonic()
         if self._is_still(began_s):
-            return self._interval_s
+            since_s = self._seen.head_since_s
+            return self._interval_s if since_s is None or began_s - since_s < _STILL_S else 2 * self._interval_s
         more = self.step()
         self._look()
         self._whole_s = None if more or self._seen.failing is not None else began_s

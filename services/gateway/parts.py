@@ -42,7 +42,7 @@ from millmark.services.interop.credentials.keys import CredentialKey
 from millmark.services.planning.feedback.taking import SetpointDesk
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
-from millmark.services.serving.loop import FailedRecords, FundsWatch, Loop, Pulse
+from millmark.services.serving.loop import LONG_REST_S, FailedRecords, FundsWatch, Loop, Pulse
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 
@@ -191,6 +191,9 @@ def build_background(
     # The others look at what is not in the database: other gateways, balances, the audit log.
     resting = [one.loop for one in (readiness, *threads) if one not in (copies, funds, anchors)]
     pulse = Pulse(store, logger, resting, [one.loop for one in threads])
+    for thread in (dispatcher, handovers, directory):
+        if thread is not None:
+            thread.loop.rest_s = LONG_REST_S
     return Background(follower, recorder, operator, feedback, copies, readiness, (readiness, pulse, *threads))
 
 

@@ -265,7 +265,10 @@ class Looped:
 
 
 REST_S = 4.0
-"""The longest rest. Shorter than a third of a submitter's lease, which it renews when it wakes."""
+"""How long those rest that look at more than the database: shorter than a third of a submitter's lease, which it renews
+when it wakes, and than the time in which a fault is told."""
+LONG_REST_S = 60.0
+"""How long those may rest to which everything comes through the database."""
 _PULSE_S = 0.5
 
 
