@@ -22,14 +22,13 @@ from millmark.ledger.records import Contract, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.submit import Submitter
-from millmark.services.commands import home, joining
+from millmark.services.commands import gateway, home, joining
 from millmark.services.commands.context import Context
 from millmark.services.devchain import create_devchain
 from millmark.services.directory import DirectoryEntry, Operators, sign_statement
 from millmark.services.gateway import GatewayParts, create_gateway
 from millmark.services.gateway.http.authentication import build_policy
 from millmark.services.home import AdmissionRequest, parse_request
-from millmark.services.serving import server
 from millmark.services.serving.server import listen
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
@@ -118,7 +117,7 @@ def chain() -> Iterator[str]:
 @pytest.fixture
 def site(tmp_path: Path, chain: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
     monkeypatch.setattr(home, "create_keystore", functools.partial(create_keystore, scrypt_cost=2))  # not a second
-    monkeypatch.setattr(server, "serve", lambda *_: None)  # the gateway ends where it would begin to serve
+    monkeypatch.setattr(gateway, "serve", lambda *_: None)  # the gateway ends where it would begin to serve
     return Site(tmp_path, chain, monkeypatch, capsys)
 
 
