@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from millmark.ledger import records as kinds
 from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.chain import EmbeddedChain, Node, Transport, fetch_checkpoint, fetch_headers, fetch_trust
 from millmark.ledger.errors import InputError
@@ -24,18 +25,6 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.provenance import Disclosing, build_bundle
-from millmark.ledger.records import (
-    AcceptCustody,
-    Input,
-    Item,
-    OfferCustody,
-    Output,
-    ReceiveLot,
-    Record,
-    Transformation,
-    TransformationKind,
-    TransformLots,
-)
 from millmark.ledger.seals import SealedHeader, collect_seals, verify_seals
 from millmark.ledger.store import Store
 from millmark.ledger.trust import BelievedBlock
@@ -165,7 +154,7 @@ def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
     maker, other = consortium.makers[:2]
     identities = [consortium.name(SubjectKind.LOT, maker, f"urn:example:leaf-{number}") for number in range(leaves)]
     claims = consortium.document(maker, {"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
-    _record(consortium, maker, [ReceiveLot(hash_of(one), 1, _KILOGRAM, claims) for one in identities])
+    _record(consortium, maker, [kinds.ReceiveLot(hash_of(one), 1, _KILOGRAM, claims) for one in identities])
     level = [(one.subject, 1) for one in identities]
     made = 0
     while True:
@@ -177,18 +166,18 @@ def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
             made += 1
             lot, change = _merge(consortium, maker, made, one, two)
             merged.append((lot, one[1] + two[1]))
-            changes.append(TransformLots(change))
+            changes.append(kinds.TransformLots(change))
         _record(consortium, maker, changes)
         level = merged + level[len(level) & ~1 :]  # an odd lot goes to the next level as it is
 
 
 def _merge(
     consortium: Consortium, maker: Company, number: int, *lots: tuple[bytes, int]
-) -> tuple[bytes, Transformation]:
+) -> tuple[bytes, kinds.Transformation]:
     identity = consortium.name(SubjectKind.LOT, maker, f"urn:example:merged-{number}")
     total = sum(quantity for _, quantity in lots)
-    change = Transformation(
-        kind=TransformationKind.MERGE,
+    change = kinds.Transformation(
+        kind=kinds.TransformationKind.MERGE,
         order=NOTHING,
         operation=0,
         unit=_KILOGRAM,
@@ -197,8 +186,8 @@ def _merge(
         yield_in=1,
         yield_out=1,
         claims_root=consortium.document(maker, {"step": "melting", "charge": number}),
-        inputs=tuple(Input(lot, NOTHING, quantity) for lot, quantity in sorted(lots)),
-        outputs=(Output(hash_of(identity), total, _KILOGRAM, NOTHING),),
+        inputs=tuple(kinds.Input(lot, NOTHING, quantity) for lot, quantity in sorted(lots)),
+        outputs=(kinds.Output(hash_of(identity), total, _KILOGRAM, NOTHING),),
     )
     return identity.subject, change
 
@@ -206,12 +195,12 @@ def _merge(
 def _travel(consortium: Consortium, maker: Company, other: Company, lots: Sequence[bytes], rounds: int) -> None:
     for number in range(2 * rounds):
         giver, taker = (maker, other) if number % 2 == 0 else (other, maker)
-        items = [(Item(lot, NOTHING),) for lot in lots]
-        offers = _record(consortium, giver, [OfferCustody(item, taker.number, NOTHING) for item in items])
+        items = [(kinds.Item(lot, NOTHING),) for lot in lots]
+        offers = _record(consortium, giver, [kinds.OfferCustody(item, taker.number, NOTHING) for item in items])
         pairs = zip(items, offers, strict=True)
-        _record(consortium, taker, [AcceptCustody(item, offer, NOTHING) for item, offer in pairs])
+        _record(consortium, taker, [kinds.AcceptCustody(item, offer, NOTHING) for item, offer in pairs])
 
 
-def _record(consortium: Consortium, company: Company, records: Sequence[Record]) -> list[int]:
+def _record(consortium: Consortium, company: Company, records: Sequence[kinds.Record]) -> list[int]:
     parts = [records[start : start + _BATCH] for start in range(0, len(records), _BATCH)]
     return [sequence for part in parts for sequence in consortium.record(company, part)]

@@ -17,7 +17,8 @@ from millmark.ledger.chain import write_deployment
 from millmark.ledger.chain.deploying import Deployment
 from millmark.ledger.errors import SettingsError
 from millmark.ledger.keys import LocalSigner
-from tests.bench.gateway import cpu_s, run_server, send
+from tests.bench.gateway import run_server, send
+from tests.support.processor import cpu_s
 
 _STREAM = bytes(32)
 

@@ -11,69 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import resources
 
+from millmark.ledger import records as kinds
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import Transport
 from millmark.ledger.events import Event, Recorded
 from millmark.ledger.evidence import EvidenceLog
 from millmark.ledger.ids import SubjectKind, subject
-from millmark.ledger.records import (
-    AcceptAssignment,
-    AcceptCustody,
-    AcceptInPart,
-    AcceptOrder,
-    AcceptRevision,
-    AllocateLot,
-    Anchor,
-    CancelAssignment,
-    CancelOrder,
-    CommissionLot,
-    CompleteOrder,
-    ConfirmDelivery,
-    DeallocateLot,
-    DeclineAssignment,
-    DeclineCustody,
-    Disposition,
-    EndOrder,
-    Entrust,
-    FinishAssignment,
-    Gate,
-    Input,
-    IssueCertificate,
-    Item,
-    Note,
-    OfferCustody,
-    Opening,
-    OpenStream,
-    OrderTerms,
-    Output,
-    PackLots,
-    PlaceOrder,
-    ProposeAssignment,
-    ProposeEnd,
-    ProposeRevision,
-    QuarantineLot,
-    ReceiveLot,
-    ReclaimCustody,
-    Record,
-    RejectOrder,
-    ReleaseLot,
-    ReturnLot,
-    RevokeCertificate,
-    Rework,
-    ReworkLot,
-    ScrapLot,
-    StartAssignment,
-    Statement,
-    Supersede,
-    Suspend,
-    Transformation,
-    TransformationKind,
-    TransformLots,
-    UnpackLots,
-    Verdict,
-    WaiveGate,
-    WithdrawCustody,
-)
 from millmark.ledger.slots import start_of
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from millmark.services.demo.plant import PIECE, Plant, build_plant
@@ -118,7 +61,7 @@ class _Meter:
         self._now = int(time.time())
         self.found: dict[str, tuple[int, int]] = {}
 
-    def _measure(self, company: Company, records: Sequence[Record], variant: str = "") -> list[int]:
+    def _measure(self, company: Company, records: Sequence[kinds.Record], variant: str = "") -> list[int]:
         kind = type(records[0]).__name__
         before = self._consortium.outbox.gas_by_kind().get(kind, (0, 0))
         sequences = self._consortium.record(company, records)
@@ -132,18 +75,18 @@ class _Meter:
     def orders(self) -> None:
         buyer, coordinator = self._consortium.buyer, self._consortium.coordinator
         self._orders = self._place()
-        self._measure(coordinator, [AcceptOrder(order, ROOT) for order in self._orders])
-        self._measure(coordinator, [RejectOrder(order, ROOT) for order in self._place()])
-        self._measure(buyer, [CancelOrder(order, ROOT) for order in self._place()])
+        self._measure(coordinator, [kinds.AcceptOrder(order, ROOT) for order in self._orders])
+        self._measure(coordinator, [kinds.RejectOrder(order, ROOT) for order in self._place()])
+        self._measure(buyer, [kinds.CancelOrder(order, ROOT) for order in self._place()])
         self._revise()
 
-    def _terms(self) -> OrderTerms:
-        gate = Gate(self._consortium.inspector.number, self._plant.model)
-        return OrderTerms(1, self._consortium.coordinator.number, (gate,), self._now + FAR_S, 1, PIECE, ROOT)
+    def _terms(self) -> kinds.OrderTerms:
+        gate = kinds.Gate(self._consortium.inspector.number, self._plant.model)
+        return kinds.OrderTerms(1, self._consortium.coordinator.number, (gate,), self._now + FAR_S, 1, PIECE, ROOT)
 
     def _place(self) -> list[bytes]:
         names = [self._subject(SubjectKind.ORDER, self._consortium.buyer, value) for value in _hashes()]
-        records = [PlaceOrder(value, self._terms()) for value, _ in names]
+        records = [kinds.PlaceOrder(value, self._terms()) for value, _ in names]
         self._measure(self._consortium.buyer, records)
         return [order for _, order in names]
 
@@ -154,9 +97,9 @@ class _Meter:
         return identifier_hash, keccak256(words)
 
     def _revise(self) -> None:
-        self._measure(self._consortium.buyer, [ProposeRevision(order, self._terms()) for order in self._orders])
+        self._measure(self._consortium.buyer, [kinds.ProposeRevision(order, self._terms()) for order in self._orders])
         pairs = zip(self._orders, self._latest(), strict=True)
-        records = [AcceptRevision(order, self._terms(), proposal.sequence) for order, proposal in pairs]
+        records = [kinds.AcceptRevision(order, self._terms(), proposal.sequence) for order, proposal in pairs]
         self._measure(self._consortium.coordinator, records)
 
     def _latest(self) -> tuple[Recorded[Event], ...]:
@@ -168,31 +111,31 @@ class _Meter:
     def assignments(self) -> None:
         maker, coordinator = self._consortium.makers[0], self._consortium.coordinator
         pairs = self._propose()
-        self._measure(maker, [DeclineAssignment(order, 0, number, ROOT) for order, number in pairs])
+        self._measure(maker, [kinds.DeclineAssignment(order, 0, number, ROOT) for order, number in pairs])
         pairs = self._propose()
-        self._measure(coordinator, [CancelAssignment(order, 0, number, ROOT) for order, number in pairs])
+        self._measure(coordinator, [kinds.CancelAssignment(order, 0, number, ROOT) for order, number in pairs])
         self._begin()
 
     def _begin(self) -> None:
         maker = self._consortium.makers[0]
         self._pairs = self._propose()
-        self._measure(maker, [AcceptAssignment(order, 0, number, ROOT) for order, number in self._pairs])
+        self._measure(maker, [kinds.AcceptAssignment(order, 0, number, ROOT) for order, number in self._pairs])
         stream = self._plant.machines[0].stream
-        self._measure(maker, [StartAssignment(order, 0, number, stream, ROOT) for order, number in self._pairs])
+        self._measure(maker, [kinds.StartAssignment(order, 0, number, stream, ROOT) for order, number in self._pairs])
 
     def _propose(self) -> list[tuple[bytes, int]]:
         machine = self._plant.machines[0].number
-        records = [ProposeAssignment(order, 0, machine, ROOT) for order in self._orders]
+        records = [kinds.ProposeAssignment(order, 0, machine, ROOT) for order in self._orders]
         return list(zip(self._orders, self._measure(self._consortium.coordinator, records), strict=True))
 
     def _evidence(self) -> bytes:
         """Opens and anchors 50 streams of the first machine; returns one of them."""
         maker, machine = self._consortium.makers[0], self._plant.machines[0].number
         names = [self._subject(SubjectKind.STREAM, maker, value) for value in _hashes()]
-        self._measure(maker, [OpenStream(value, machine, ROOT) for value, _ in names])
+        self._measure(maker, [kinds.OpenStream(value, machine, ROOT) for value, _ in names])
         log = EvidenceLog()
         log.append({"n": 1})
-        self._measure(maker, [Anchor(stream, 1, log.tree.root()) for _, stream in names])
+        self._measure(maker, [kinds.Anchor(stream, 1, log.tree.root()) for _, stream in names])
         return names[0][1]
 
     # Lots
@@ -203,19 +146,19 @@ class _Meter:
         self._measure(
             maker,
             [
-                CommissionLot(value, order, 0, 1, PIECE, ROOT)
+                kinds.CommissionLot(value, order, 0, 1, PIECE, ROOT)
                 for order, (value, _) in zip(self._orders, made, strict=True)
             ],
         )
-        self._items = [Item(lot, order) for order, (_, lot) in zip(self._orders, made, strict=True)]
+        self._items = [kinds.Item(lot, order) for order, (_, lot) in zip(self._orders, made, strict=True)]
         self._transform()
         self._rework()
         stream = self._evidence()
         self._finish()
         self._received = self._receive()
-        self._measure(maker, [ScrapLot(lot, 1, Disposition.RECYCLED, ROOT) for lot in self._received])
-        self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
-        self._measure(maker, [ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
+        self._measure(maker, [kinds.ScrapLot(lot, 1, kinds.Disposition.RECYCLED, ROOT) for lot in self._received])
+        self._measure(maker, [kinds.QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
+        self._measure(maker, [kinds.ReleaseLot(lot, NOTHING, ROOT) for lot in self._received])
         self._certify(stream)
 
     def _finish(self) -> None:
@@ -223,21 +166,23 @@ class _Meter:
         machine.note("press", {"n": 1})
         self._consortium.record(maker, [machine.anchor()])
         pairs = self._pairs
-        self._measure(maker, [FinishAssignment(order, 0, number, machine.stream, 0, ROOT) for order, number in pairs])
+        self._measure(
+            maker, [kinds.FinishAssignment(order, 0, number, machine.stream, 0, ROOT) for order, number in pairs]
+        )
 
     def _receive(self) -> list[bytes]:
         maker = self._consortium.makers[0]
         names = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
-        self._measure(maker, [ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
+        self._measure(maker, [kinds.ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
         return [lot for _, lot in names]
 
     def _transform(self) -> None:
         """One lot into one under an order, the usual production step."""
         material = self._receive()
         records = [
-            TransformLots(
-                Transformation(
-                    kind=TransformationKind.CONVERSION,
+            kinds.TransformLots(
+                kinds.Transformation(
+                    kind=kinds.TransformationKind.CONVERSION,
                     order=order,
                     operation=0,
                     unit=PIECE,
@@ -246,8 +191,8 @@ class _Meter:
                     yield_in=1,
                     yield_out=1,
                     claims_root=ROOT,
-                    inputs=(Input(lot, NOTHING, 1),),
-                    outputs=(Output(value, 1, PIECE, ROOT),),
+                    inputs=(kinds.Input(lot, NOTHING, 1),),
+                    outputs=(kinds.Output(value, 1, PIECE, ROOT),),
                 )
             )
             for order, lot, value in zip(self._orders, material, _hashes(), strict=True)
@@ -257,28 +202,32 @@ class _Meter:
     def _rework(self) -> None:
         """Reworks a lot in place, without components, and takes a lot from stock into an order and out again."""
         maker = self._consortium.makers[0]
-        self._measure(maker, [ReworkLot(Rework(item.lot, item.order, 0, ROOT, ())) for item in self._items])
+        self._measure(maker, [kinds.ReworkLot(kinds.Rework(item.lot, item.order, 0, ROOT, ())) for item in self._items])
         stock = self._receive()
         pairs = list(zip(stock, self._orders, strict=True))
-        self._measure(maker, [AllocateLot(lot, order, 0, ROOT) for lot, order in pairs])
-        self._measure(self._consortium.buyer, [DeallocateLot(lot, order, ROOT) for lot, order in pairs])
+        self._measure(maker, [kinds.AllocateLot(lot, order, 0, ROOT) for lot, order in pairs])
+        self._measure(self._consortium.buyer, [kinds.DeallocateLot(lot, order, ROOT) for lot, order in pairs])
 
     def _certify(self, stream: bytes) -> None:
         inspector = self._consortium.inspector
         sequences = []
         for variant in ("", "again", "last"):
             statements = [self._statement(item, stream) for item in self._items]
-            sequences = self._measure(inspector, [IssueCertificate(statement) for statement in statements], variant)
+            sequences = self._measure(
+                inspector, [kinds.IssueCertificate(statement) for statement in statements], variant
+            )
             if variant == "":
                 revoked = [
-                    RevokeCertificate((item.lot,), number, ROOT)
+                    kinds.RevokeCertificate((item.lot,), number, ROOT)
                     for item, number in zip(self._items, sequences, strict=True)
                 ]
                 self._measure(inspector, revoked)
         del self.found["IssueCertificate (last)"]
 
-    def _statement(self, item: Item, stream: bytes) -> Statement:
-        return Statement((item,), self._plant.model, Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT)
+    def _statement(self, item: kinds.Item, stream: bytes) -> kinds.Statement:
+        return kinds.Statement(
+            (item,), self._plant.model, kinds.Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT
+        )
 
     # Models
 
@@ -292,14 +241,14 @@ class _Meter:
     def custody(self) -> None:
         maker, carrier, buyer = self._consortium.makers[0], self._consortium.carrier, self._consortium.buyer
         inspector = self._consortium.inspector.number
-        single = [(Item(lot, NOTHING),) for lot in self._received]
+        single = [(kinds.Item(lot, NOTHING),) for lot in self._received]
         offers = self._offer(maker, carrier, single)
         declined = zip(self._received, offers, strict=True)
-        self._measure(carrier, [DeclineCustody(lot, offer, ROOT) for lot, offer in declined])
+        self._measure(carrier, [kinds.DeclineCustody(lot, offer, ROOT) for lot, offer in declined])
         self._offer(maker, carrier, single, "again")
-        self._measure(maker, [WithdrawCustody(lot, ROOT) for lot in self._received])
+        self._measure(maker, [kinds.WithdrawCustody(lot, ROOT) for lot in self._received])
         self._accept(carrier, single, self._offer(maker, carrier, single))
-        self._measure(buyer, [WaiveGate(item.lot, item.order, inspector, ROOT) for item in self._items])
+        self._measure(buyer, [kinds.WaiveGate(item.lot, item.order, inspector, ROOT) for item in self._items])
         gated = [(item,) for item in self._items]
         self._accept(buyer, gated, self._offer(maker, buyer, gated, "through a gate"), "through a gate")
         self._close()
@@ -310,70 +259,72 @@ class _Meter:
     def _close(self) -> None:
         """Confirms the delivery of one lot of each order, and ends other orders in production."""
         buyer, coordinator = self._consortium.buyer, self._consortium.coordinator
-        self._measure(coordinator, [CompleteOrder(item.order, ROOT) for item in self._items])
-        self._measure(buyer, [ConfirmDelivery(item.order, (item.lot,), ROOT) for item in self._items])
+        self._measure(coordinator, [kinds.CompleteOrder(item.order, ROOT) for item in self._items])
+        self._measure(buyer, [kinds.ConfirmDelivery(item.order, (item.lot,), ROOT) for item in self._items])
         self._orders = self._place()
-        self._measure(coordinator, [AcceptOrder(order, ROOT) for order in self._orders])
+        self._measure(coordinator, [kinds.AcceptOrder(order, ROOT) for order in self._orders])
         self._begin()
         measure_consignment(self._consortium, self._orders[0], self._plant.model, self._evidence(), self._measure)
         del self.found["IssueCertificate (last)"], self.found["PackLots (last)"]
-        proposals = self._measure(buyer, [ProposeEnd(order, ROOT) for order in self._orders])
+        proposals = self._measure(buyer, [kinds.ProposeEnd(order, ROOT) for order in self._orders])
         pairs = zip(self._orders, proposals, strict=True)
-        self._measure(coordinator, [EndOrder(order, proposal, ROOT) for order, proposal in pairs])
+        self._measure(coordinator, [kinds.EndOrder(order, proposal, ROOT) for order, proposal in pairs])
 
     def _offer(
-        self, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]], variant: str = ""
+        self, giver: Company, taker: Company, consignments: Sequence[tuple[kinds.Item, ...]], variant: str = ""
     ) -> list[int]:
-        return self._measure(giver, [OfferCustody(items, taker.number, ROOT) for items in consignments], variant)
+        return self._measure(giver, [kinds.OfferCustody(items, taker.number, ROOT) for items in consignments], variant)
 
     def _accept(
-        self, taker: Company, consignments: Sequence[tuple[Item, ...]], offers: Sequence[int], variant: str = ""
+        self, taker: Company, consignments: Sequence[tuple[kinds.Item, ...]], offers: Sequence[int], variant: str = ""
     ) -> None:
         pairs = zip(consignments, offers, strict=True)
-        self._measure(taker, [AcceptCustody(items, offer, ROOT) for items, offer in pairs], variant)
+        self._measure(taker, [kinds.AcceptCustody(items, offer, ROOT) for items, offer in pairs], variant)
 
     def returns(self) -> None:
         """Lots that fail on their way go back, some of them short; last of all the carrier vanishes with others."""
         maker, carrier, owner = self._consortium.makers[0], self._consortium.carrier, self._consortium.owner
         names = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
-        self._measure(maker, [ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
+        self._measure(maker, [kinds.ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
         lots = [lot for _, lot in names]
-        single = [(Item(lot, NOTHING),) for lot in lots]
+        single = [(kinds.Item(lot, NOTHING),) for lot in lots]
         offers = self._offer(maker, carrier, single)
         short = zip(single, offers, strict=True)
-        self._measure(carrier, [AcceptInPart(items, offer, 1, ROOT) for items, offer in short])
-        self._measure(carrier, [QuarantineLot(lot, NOTHING, ROOT) for lot in lots])
-        self._measure(carrier, [ReturnLot(lot, maker.number, value, ROOT) for value, lot in names])
-        self._consortium.record(owner, [Suspend(carrier.number, ROOT), Entrust(carrier.number, maker.number)])
+        self._measure(carrier, [kinds.AcceptInPart(items, offer, 1, ROOT) for items, offer in short])
+        self._measure(carrier, [kinds.QuarantineLot(lot, NOTHING, ROOT) for lot in lots])
+        self._measure(carrier, [kinds.ReturnLot(lot, maker.number, value, ROOT) for value, lot in names])
+        self._consortium.record(
+            owner, [kinds.Suspend(carrier.number, ROOT), kinds.Entrust(carrier.number, maker.number)]
+        )
         self._consortium.chain.node.wait(ABSENCE_S)
-        self._measure(maker, [ReclaimCustody(items, ROOT) for items in single])
+        self._measure(maker, [kinds.ReclaimCustody(items, ROOT) for items in single])
 
     def _pack(self) -> None:
         maker = self._consortium.makers[0]
         parents, lots = self._receive(), sorted(self._receive())
         loads = [tuple(lots[start : start + PER_PARENT]) for start in range(0, len(lots) - PER_PARENT + 1, PER_PARENT)]
         pairs = list(zip(parents, loads, strict=False))
-        self._measure(maker, [PackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
-        self._measure(maker, [UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
+        self._measure(maker, [kinds.PackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
+        self._measure(maker, [kinds.UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
 
     def _supersede(self) -> None:
         """Supersedes the only record of each lot."""
         maker = self._consortium.makers[0]
         lots = self._receive()
         records = [
-            Supersede(lot, self._opening(lot, recorded), ROOT)
+            kinds.Supersede(lot, self._opening(lot, recorded), ROOT)
             for lot, recorded in zip(lots, self._latest(), strict=True)
         ]
         self._measure(maker, records)
 
     def _note(self) -> None:
         """Notes of the maker on one lot each, which has a history."""
-        notes = [Note((lot,), (NOTHING,), 1, ROOT) for lot in self._receive()]
+        notes = [kinds.Note((lot,), (NOTHING,), 1, ROOT) for lot in self._receive()]
         self._measure(self._consortium.makers[0], notes)
 
-    def _opening(self, lot: bytes, recorded: Recorded[Event]) -> Opening:
+    def _opening(self, lot: bytes, recorded: Recorded[Event]) -> kinds.Opening:
         chain = self._consortium.chain
-        return Opening(
+        return kinds.Opening(
             previous_head=start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot),
             kind=recorded.topic,
             sequence=recorded.sequence,
@@ -391,7 +342,7 @@ _ROOT = b"\xff" * 32
 """A claims root without zero bytes, which costs the most gas."""
 _YEAR_S = 365 * 86_400
 
-Measure = Callable[[Company, Sequence[Record], str], list[int]]
+Measure = Callable[[Company, Sequence[kinds.Record], str], list[int]]
 """Makes records, collects their gas under their kind and a variant, and returns their sequences."""
 
 
@@ -402,24 +353,26 @@ def measure_consignment(consortium: Consortium, order: bytes, model: int, stream
     """
     maker, inspector, buyer = consortium.makers[0], consortium.inspector, consortium.buyer
     made = [(value, subject(SubjectKind.LOT, maker.number, value)) for value in _draw(GATED_PARTS)]
-    measure(maker, [CommissionLot(value, order, 0, 1, PIECE, _ROOT) for value, _ in made], "")
-    items = [Item(lot, order) for lot in sorted(lot for _, lot in made)]
+    measure(maker, [kinds.CommissionLot(value, order, 0, 1, PIECE, _ROOT) for value, _ in made], "")
+    items = [kinds.Item(lot, order) for lot in sorted(lot for _, lot in made)]
     now = consortium.chain.header(consortium.chain.final_number()).timestamp
 
-    def state(some: Sequence[Item], on: int) -> IssueCertificate:
-        return IssueCertificate(Statement(tuple(some), on, Verdict.PASS, now + _YEAR_S, _ROOT, _ROOT, stream, 0, _ROOT))
+    def state(some: Sequence[kinds.Item], on: int) -> kinds.IssueCertificate:
+        return kinds.IssueCertificate(
+            kinds.Statement(tuple(some), on, kinds.Verdict.PASS, now + _YEAR_S, _ROOT, _ROOT, stream, 0, _ROOT)
+        )
 
     measure(inspector, [state(items[:SAMPLED_LOTS], 0)], f"{SAMPLED_LOTS} lots by procedure")
     measure(inspector, [state((item,), model) for item in items], "last")
     [container] = _draw(1)
-    measure(maker, [ReceiveLot(container, 1, PIECE, _ROOT)], "")
+    measure(maker, [kinds.ReceiveLot(container, 1, PIECE, _ROOT)], "")
     parent = subject(SubjectKind.LOT, maker.number, container)
     for start in range(0, GATED_PARTS, _LOTS_PER_RECORD):
         load = tuple(item.lot for item in items[start : start + _LOTS_PER_RECORD])
-        measure(maker, [PackLots(parent, load)], "last")
-    consignment = (Item(parent, NOTHING), *items)
-    [offer] = measure(maker, [OfferCustody(consignment, buyer.number, _ROOT)], f"{GATED_PARTS} gated parts")
-    measure(buyer, [AcceptCustody(consignment, offer, _ROOT)], f"{GATED_PARTS} gated parts")
+        measure(maker, [kinds.PackLots(parent, load)], "last")
+    consignment = (kinds.Item(parent, NOTHING), *items)
+    [offer] = measure(maker, [kinds.OfferCustody(consignment, buyer.number, _ROOT)], f"{GATED_PARTS} gated parts")
+    measure(buyer, [kinds.AcceptCustody(consignment, offer, _ROOT)], f"{GATED_PARTS} gated parts")
 
 
 def _draw(count: int) -> list[bytes]:

@@ -33,6 +33,7 @@ from millmark.services.demo.processes import held_port, wait_for
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
 from tests.bench.bundle import grow_part
+from tests.support.processor import cpu_s
 
 _CONNECTIONS = 32
 _DAY_S = 86_400
@@ -190,12 +191,6 @@ def run_server(name: str, folder: Path) -> Iterator[tuple[int, int]]:
             yield int(line), process.pid
         finally:
             process.terminate()
-
-
-def cpu_s(process: int) -> float:
-    """CPU time that a process has used, user and system, in seconds: fields 14 and 15 of /proc/PID/stat (proc(5))."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def send(port: int, path: str, bodies: Sequence[bytes]) -> float:

@@ -3,7 +3,6 @@ browser."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,14 +13,15 @@ from pathlib import Path
 import httpx
 
 from millmark.ledger.errors import MillmarkError
-from millmark.services.demo.home import Finished, Place, read_finished
+from millmark.services.demo.home import read_finished
+from tests.support.processor import cpu_s, private_kib
 
+_MILLMARK = (sys.executable, "-m", "millmark.services.entry")
 _READY_S = 180.0
 _SETTLE_S = 30.0
 """What was imported late, and the first looks of threads that look seldom, are over by then."""
 _BARS: Mapping[str, tuple[float, float]] = {"gateway": (0.5, 115.0), "node": (0.5, 75.0)}
-"""Most per cent of a core, and most MB of memory of its own."""
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+"""Most per cent of a core, and most memory of its own in thousands of KiB."""
 
 
 def measure_idle(folder: Path, seconds: int) -> list[Mapping[str, object]]:
@@ -32,7 +32,8 @@ def measure_idle(folder: Path, seconds: int) -> list[Mapping[str, object]]:
     _run(["demo", "--out", str(demo)], folder / "demo.log")
     finished = read_finished(demo)
     with ExitStack() as stack:
-        [buyer, inspector] = [_place(finished, name) for name in ("nordwind-mobility", "umbra-inspection")]
+        places = {one.home: one for one in finished.places}
+        buyer, inspector = places["nordwind-mobility"], places["umbra-inspection"]
         started: dict[str, subprocess.Popen[bytes]] = {}
         for name, place in (("gateway with chain", buyer), ("gateway", inspector)):
             home = demo / place.home
@@ -41,46 +42,38 @@ def measure_idle(folder: Path, seconds: int) -> list[Mapping[str, object]]:
         config = demo / inspector.home / "node" / "node.toml"
         started["node"] = _start(stack, ["node", "--config", str(config)], folder / "node.log")
         time.sleep(_SETTLE_S)
-        before = {name: _cpu_s(process.pid) for name, process in started.items()}
+        before = {name: cpu_s(process.pid) for name, process in started.items()}
         began_s = time.monotonic()
         time.sleep(seconds)
         took_s = time.monotonic() - began_s
         return [
-            _judge(name, 100 * (_cpu_s(process.pid) - before[name]) / took_s, _private_mb(process.pid))
+            _judge(name, 100 * (cpu_s(process.pid) - before[name]) / took_s, private_kib(process.pid) / 1000)
             for name, process in started.items()
         ]
 
 
-def _judge(name: str, percent: float, megabytes: float) -> Mapping[str, object]:
+def _judge(name: str, percent: float, memory: float) -> Mapping[str, object]:
     bar = _BARS.get(name)
     return {
         "process": name,
         "% of a core": round(percent, 3),
         "at most": "-" if bar is None else bar[0],
-        "MB": round(megabytes, 1),
-        "at most MB": "-" if bar is None else bar[1],
-        "passed": bar is None or (percent <= bar[0] and megabytes <= bar[1]),
+        "1,000 KiB": round(memory, 1),
+        "at most 1,000 KiB": "-" if bar is None else bar[1],
+        "passed": bar is None or (percent <= bar[0] and memory <= bar[1]),
     }
-
-
-def _place(finished: Finished, home: str) -> Place:
-    return next(one for one in finished.places if one.home == home)
-
-
-def _command(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "millmark.services.entry", *arguments]
 
 
 def _run(arguments: list[str], log: Path) -> None:
     with log.open("wb") as output:
-        code = subprocess.run(_command(arguments), stdout=output, stderr=output, check=False).returncode
+        code = subprocess.run([*_MILLMARK, *arguments], stdout=output, stderr=output, check=False).returncode
     if code:
         raise MillmarkError(f"`millmark {arguments[0]}` ended with {code}", hint=f"see {log}")
 
 
 def _start(stack: ExitStack, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     output = stack.enter_context(log.open("wb"))
-    process = subprocess.Popen(_command(arguments), stdout=output, stderr=output)
+    process = subprocess.Popen([*_MILLMARK, *arguments], stdout=output, stderr=output)
     stack.callback(process.wait)
     stack.callback(process.terminate)
     return process
@@ -96,16 +89,3 @@ def _await_ready(origin: str, process: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.5)
     raise MillmarkError(f"the gateway at {origin} is not ready", hint="see its log")
-
-
-def _cpu_s(pid: int) -> float:
-    """Processor time of a process with all its threads, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK_S
-
-
-def _private_mb(pid: int) -> float:
-    """Resident memory that no other process shares and no file holds, in units of 1,000,000 bytes."""
-    fields = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in fields if line.startswith("Anonymous:"))
-    return kilobytes * 1024 / 1e6

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from millmark.ledger import records
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.chain import Chain, Transaction, Transport, await_receipt, first_fees, sign_transaction
 from millmark.ledger.events import Event, Recorded
@@ -22,20 +23,6 @@ from millmark.ledger.evidence import (
     build_leaf_data,
     build_window_commitment,
     build_window_entry,
-)
-from millmark.ledger.records import (
-    Anchor,
-    ApproveModel,
-    Challenge,
-    Contract,
-    DemandOpening,
-    Inference,
-    IssueCertificate,
-    Issued,
-    Measured,
-    PublishModel,
-    Record,
-    Statement,
 )
 from millmark.quality import Decision, Dense, Network, Scale, build_model, model_digest
 from millmark.quality import Inference as Inspected
@@ -56,7 +43,7 @@ MAX_GAS = 10_000_000
 YEAR_S = 365 * 86_400
 _MAX_WAIT_S = 60.0
 
-Measure = Callable[[Company, Sequence[Record], str], list[int]]
+Measure = Callable[[Company, Sequence[records.Record], str], list[int]]
 """Makes records, collects their gas under their kind and a variant, and returns their sequences."""
 
 
@@ -107,12 +94,12 @@ def measure_inferences(
     for seed, sizes in enumerate(SIZES):
         name = "-".join(map(str, sizes))
         network = build_network(sizes, seed)
-        [number] = measure(consortium.inspector, [PublishModel(build_model(network), NOTHING)], name)
+        [number] = measure(consortium.inspector, [records.PublishModel(build_model(network), NOTHING)], name)
         numbers.append(number)
         code = read_code(consortium, number)
         values = draw_window(sizes[0], random.Random(seed))  # noqa: S311  # as above
         found[f"Evaluation ({name})"] = (1, _execute(consortium, evaluation_data(code, values)))
-    consortium.record(consortium.auditor, [ApproveModel(numbers[0], NOTHING)])
+    consortium.record(consortium.auditor, [records.ApproveModel(numbers[0], NOTHING)])
     network = build_network(SIZES[0], 0)
     _settle(consortium, network, numbers[0], _measure_parts(consortium, network, lots, stream), measure)
     return found
@@ -125,7 +112,7 @@ def _measure_parts(consortium: Consortium, network: Network, lots: Sequence[byte
     commitment = build_window_commitment(LEAF, _window(network))
     for index, lot in enumerate(lots):
         log.append(build_window_entry(lot, commitment, index, index, 0), kind=LeafKind.WINDOW)
-    consortium.record(consortium.makers[0], [Anchor(stream, log.tree.size, log.tree.root())])
+    consortium.record(consortium.makers[0], [records.Anchor(stream, log.tree.size, log.tree.root())])
     proofs = [tuple(log.tree.inclusion_proof(entry.index)) for entry in log.entries]
     measured = zip(lots, log.entries[1:], proofs[1:], strict=True)
     return [_Part(lot, stream, entry, proof) for lot, entry, proof in measured]
@@ -136,7 +123,7 @@ def _window(network: Network) -> bytes:
 
 
 def read_code(consortium: Consortium, number: int) -> bytes:
-    code = consortium.chain.read_struct(Contract.REGISTRY, "modelOf", number)["code"]
+    code = consortium.chain.read_struct(records.Contract.REGISTRY, "modelOf", number)["code"]
     assert isinstance(code, bytes)  # narrows the type: the ABI says address
     return code
 
@@ -144,7 +131,7 @@ def read_code(consortium: Consortium, number: int) -> bytes:
 def _execute(consortium: Consortium, data: bytes) -> int:
     """Gas used by a transaction to the evaluator."""
     chain, signer = consortium.chain, consortium.owner.signer
-    [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
+    [evaluator] = chain.read(records.Contract.REGISTRY, "evaluator")
     assert isinstance(evaluator, bytes)  # narrows the type: the ABI says address
     fees = first_fees(chain.node, chain.profile)
     transaction = Transaction(
@@ -167,14 +154,14 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
     """Issues a correct certificate for each lot, challenges all but the first, and demands the opening of that one."""
     inspected = [_inspect(consortium, network, part) for part in parts]
     statements = [_state(consortium, model, part, one) for part, one in zip(parts, inspected, strict=True)]
-    measure(consortium.inspector, [IssueCertificate(statement) for statement in statements], "last")
+    measure(consortium.inspector, [records.IssueCertificate(statement) for statement in statements], "last")
     issuings = consortium.chain.recorded(consortium.chain.header(consortium.chain.final_number()))
     challenges = [
-        Challenge(issuing.sequence, issuing.key, _issued(statement, issuing), _shown(one), _proven(part))
+        records.Challenge(issuing.sequence, issuing.key, _issued(statement, issuing), _shown(one), _proven(part))
         for issuing, statement, one, part in zip(issuings, statements, inspected, parts, strict=True)
     ]
     measure(consortium.carrier, challenges[1:], SIZE_NAME)  # without the first, whose opening is demanded next
-    measure(consortium.auditor, [DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
+    measure(consortium.auditor, [records.DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
 
 
 def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected:
@@ -185,7 +172,7 @@ def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected
     return Inspected(context, digest, LEAF, window, logits, network.decision.judge(logits))
 
 
-def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> Statement:
+def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> records.Statement:
     now = consortium.chain.header(consortium.chain.final_number()).timestamp
     return _entry(part).build_statement(
         inspected.digest, inspected.verdict, order=NOTHING, model=model, expires_at=now + YEAR_S, claims_root=LEAF
@@ -196,19 +183,19 @@ def _entry(part: _Part) -> InspectedEntry:
     return InspectedEntry(part.lot, part.stream, part.entry.index, part.entry.leaf_hash)
 
 
-def _proven(part: _Part) -> Measured:
+def _proven(part: _Part) -> records.Measured:
     entry = part.entry
-    return Measured(build_leaf_data(entry.kind, entry.salt, entry.entry), part.proof)
+    return records.Measured(build_leaf_data(entry.kind, entry.salt, entry.entry), part.proof)
 
 
-def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
+def _issued(statement: records.Statement, issuing: Recorded[Event]) -> records.Issued:
     event = issuing.event
     assert isinstance(event, CertificateIssued)  # narrows the type
-    return Issued(statement, event.anchor_size, event.anchor_root)
+    return records.Issued(statement, event.anchor_size, event.anchor_root)
 
 
-def _shown(inspected: Inspected) -> Inference:
-    return Inference(inspected.window, inspected.salt, inspected.logits, int(inspected.verdict))
+def _shown(inspected: Inspected) -> records.Inference:
+    return records.Inference(inspected.window, inspected.salt, inspected.logits, int(inspected.verdict))
 
 
 Answer = tuple[int, tuple[int, ...]]
@@ -244,7 +231,7 @@ def compare_executions(
         consortium = found_consortium(store, transport)
         for sizes in SIZES:
             network = build_network(sizes, seed)
-            [number] = consortium.record(consortium.inspector, [PublishModel(build_model(network), NOTHING)])
+            [number] = consortium.record(consortium.inspector, [records.PublishModel(build_model(network), NOTHING)])
             evaluator = OnChain(consortium.chain, read_code(consortium, number))
             windows = draw_windows(sizes[0], count, seed)
             executed = []
@@ -275,7 +262,7 @@ class OnChain:
     """Evaluates a model stored as contract code, through read-only calls."""
 
     def __init__(self, chain: Chain, code: bytes) -> None:
-        [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
+        [evaluator] = chain.read(records.Contract.REGISTRY, "evaluator")
         assert isinstance(evaluator, bytes)  # narrows the type: the ABI says address
         self._node, self._evaluator, self._code = chain.node, evaluator, code
 

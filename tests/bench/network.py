@@ -43,6 +43,7 @@ from millmark.services.network import Consensus, NodeProgram
 from millmark.services.store import open_store
 from tests.faults.workload import Site, build_events, found_site, founding_keys
 from tests.support.local_network import LocalNetwork
+from tests.support.processor import cpu_s
 
 WINDOW, BATCH, GAS_LIMIT = 60, 50, 30_000_000
 FIREFLY_PER_S = 117
@@ -266,13 +267,7 @@ def _counted(network: LocalNetwork, chain: Chain, side: Side) -> Iterator[None]:
 
 
 def _nodes_cpu_s(network: LocalNetwork) -> float:
-    tick = os.sysconf("SC_CLK_TCK")
-    used = 0
-    for node in network.nodes:
-        # After the program's name, which may contain spaces, the fields are numbers (proc(5)).
-        fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-        used += int(fields[11]) + int(fields[12])
-    return used / tick
+    return sum(cpu_s(node.pid) for node in network.nodes)
 
 
 def _send_presigned(network: LocalNetwork, site: Site, side: Side, seconds: float, prefix: str) -> None:

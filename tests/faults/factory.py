@@ -43,6 +43,7 @@ from millmark.services.node.streamlog import StreamLog
 from millmark.services.store import open_store
 from tests.faults.chains import ChainProcess, running_chain, stop_process
 from tests.faults.ledger_check import LedgerCheck, Outcome
+from tests.support.processor import cpu_s
 
 _START_S = 60.0
 _ANSWER_S = 20.0
@@ -177,21 +178,12 @@ def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None
                 process.wait(_STOP_S)
                 yield None
                 return
-            ready_s, processor_s = time.monotonic() - started, _processor_s(process.pid)
+            ready_s, processor_s = time.monotonic() - started, cpu_s(process.pid)
             headers = {"Authorization": f"Bearer {_TOKEN}"}
             with httpx.Client(base_url=found[1], headers=headers, timeout=_ANSWER_S) as client:
                 yield NodeProcess(process, client, ready_s, processor_s)
         finally:
             stop_process(process, _STOP_S)
-
-
-def _processor_s(number: int) -> float:
-    """CPU time of a process in seconds (fields 14 and 15 of /proc/PID/stat, proc(5)); 0 if it has ended."""
-    try:
-        fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def find_strace() -> str:

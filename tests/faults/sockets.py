@@ -11,7 +11,6 @@ changes, is compared as well. The p99 of all requests are reported, not judged.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import statistics
 import time
@@ -24,10 +23,11 @@ from urllib.parse import urlsplit
 
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
-from tests.bench.gateway import cpu_s, serving
+from tests.bench.gateway import serving
 from tests.faults.chains import running_chain
 from tests.faults.factory import Machine, NodeProcess, check_factory, connect, found_factory, running_node
 from tests.faults.ledger_check import Outcome
+from tests.support.processor import TICK_S, cpu_s
 
 MAX_RATIO = 3.0
 """Largest ratio of what the others' requests take with silent connections to what they take without."""
@@ -39,8 +39,6 @@ _REQUESTS = 25
 """In each block."""
 _FEW = 3
 _ANSWER_S = 10.0
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-"""The unit in which CPU time is counted."""
 
 
 @dataclass(slots=True)
@@ -67,7 +65,7 @@ class Waits:
         return {
             "median": round(statistics.median(median), 2),
             "slowest": round(statistics.median(slowest), 2),
-            "processor": round(self.disturbed_processor_s / max(self.calm_processor_s, _TICK_S), 2),
+            "processor": round(self.disturbed_processor_s / max(self.calm_processor_s, TICK_S), 2),
         }
 
     def figures(self, name: str) -> dict[str, float | int]:

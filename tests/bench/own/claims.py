@@ -1,7 +1,5 @@
 """The claims root of a document, which commits to each field apart."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

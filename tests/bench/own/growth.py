@@ -1,7 +1,5 @@
 """Traces in a plant's store, and a chain indexed into that store."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

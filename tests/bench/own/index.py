@@ -1,7 +1,5 @@
 """An index of a chain's records, from nothing to the latest block: proven complete, with all state, and reorg-safe."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ the batch, and the key signs the anchor's transaction; both count. With signatur
 request whose signature is checked before it is taken.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 All that a service does for a question is timed: it begins a transaction, and looks up which state of the index it sees.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

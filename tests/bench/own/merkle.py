@@ -1,7 +1,5 @@
 """A Merkle tree of many entries, and proofs of some."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

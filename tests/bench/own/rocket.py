@@ -1,7 +1,5 @@
 """A rocket model that decides in integers, on one thread: 2,016 features, the most that one is trained to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

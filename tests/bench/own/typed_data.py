@@ -1,7 +1,5 @@
 """Digests and signatures of forward requests, which are EIP-712 typed data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

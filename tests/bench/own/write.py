@@ -1,7 +1,5 @@
 """Records written to a chain through the outbox: stored first, sent, their receipts read, until they are final."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

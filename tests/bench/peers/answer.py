@@ -6,8 +6,6 @@ It answers each with a line of JSON: CPU seconds and wall seconds of the task, h
 compare. Needs the standard library alone, because it runs in the peers' environment and in Millmark's own.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import json

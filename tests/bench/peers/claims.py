@@ -1,8 +1,6 @@
 """A salted Merkle root of a document's fields, written plainly with json and hashlib. It refuses no document, does not
 commit to the set of paths, and discloses nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

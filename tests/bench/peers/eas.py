@@ -1,8 +1,6 @@
 """Gas of the Ethereum Attestation Service on the chain at a URL, sent with web3.py: each figure is of a second
 transaction of its kind, because a first one writes to slots that were never used."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Callable, Mapping

@@ -1,8 +1,6 @@
 """The obvious index with web3.py: get_logs in steps of 100 blocks, process_log, and a row of SQLite for each record. It
 takes the node's word, keeps no state, and does not notice a reorganisation."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import tempfile

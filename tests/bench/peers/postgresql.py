@@ -1,7 +1,5 @@
 """Lineage by a recursive query of PostgreSQL, with psycopg: the two tables and their indexes alone."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The same with eth-account, as its documentation shows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tasks of programs that find lots from lots. Needs the standard library alone, as `answer` does."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 

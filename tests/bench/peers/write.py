@@ -2,8 +2,6 @@
 documentation shows, each built, estimated, signed, sent and awaited; and pipelined, the nonces counted here, all sent
 before the first receipt is read. Nothing is stored."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Mapping

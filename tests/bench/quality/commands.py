@@ -1,7 +1,5 @@
 """Benchmarks of quality models: the table goes to stderr as text, the result to stdout as JSON."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

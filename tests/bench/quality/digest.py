@@ -5,8 +5,6 @@ emulated by forbidding newer instructions; other architectures are not covered. 
 the settings that it finished still count, and the table shows how many there were.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

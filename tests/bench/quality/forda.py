@@ -4,8 +4,6 @@ Nothing is chosen on test rows: kind and seeds are given, and everything else co
 packages that the kind needs.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The runs are of the example's moulding machine, whose equations no model sees: i
 follows each proposal. Nothing is chosen on these runs. Times are processor seconds.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ more telling than the times. Single parts are timed separately from batches, whi
 Models and windows are random, since the times do not depend on what a model has learnt. Needs numpy.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Sequence

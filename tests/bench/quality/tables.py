@@ -1,7 +1,5 @@
 """Holds the result of a benchmark, as a table for people and as JSON for programs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

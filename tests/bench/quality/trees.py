@@ -6,8 +6,6 @@ threshold) is chosen on the training folds; a test fold only evaluates. Agreemen
 model was exported, on unrounded columns: it measures the cost of integers, not the variance between trainings.
 """
 
-from __future__ import annotations
-
 import csv
 import statistics
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """`scripts/bench table [ROW...]`: measures the rows and prints the table."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

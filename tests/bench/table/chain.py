@@ -1,8 +1,6 @@
 """Rows of what is read from a chain and written to it. The chain is anvil, in a process of its own that counts for no
 side."""
 
-from __future__ import annotations
-
 import json
 import random
 import sqlite3

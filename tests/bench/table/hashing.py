@@ -1,7 +1,5 @@
 """Rows of hashes, signatures and trees."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Rows of durable ingest."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

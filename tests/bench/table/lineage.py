@@ -1,7 +1,5 @@
 """Rows of lineage, in a generated plant of 200,000 lots."""
 
-from __future__ import annotations
-
 import random
 import tempfile
 from collections.abc import Iterator, Mapping

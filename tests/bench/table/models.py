@@ -1,7 +1,5 @@
 """Rows of inference, exact in integers, beside floating point."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

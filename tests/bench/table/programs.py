@@ -1,7 +1,5 @@
 """Rows of whole programs: how long they take to start, and the demonstration."""
 
-from __future__ import annotations
-
 import json
 import os
 import statistics

@@ -1,7 +1,5 @@
 """Rows of proofs, plans and a network, which the benchmarks of their own measure in full."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

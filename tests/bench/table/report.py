@@ -1,7 +1,5 @@
 """The table as JSON, as Markdown, and on the terminal."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

@@ -1,7 +1,5 @@
 """The rows of the table, in order, each with its peer, measurement, reaches and budget of time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,7 +1,5 @@
 """Rows of servers: capture over HTTP, and memory at rest."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 import time
@@ -10,8 +8,9 @@ from pathlib import Path
 from millmark.services.settings import SETTINGS_FILE
 from millmark.services.store import open_store
 from tests.bench.capture import measure_epcis, measure_http, serve_node
-from tests.bench.gateway import cpu_s, serving
+from tests.bench.gateway import serving
 from tests.bench.table.rows import Figure, Measured
+from tests.support.processor import cpu_s
 
 _BATCH = 100
 _SETTLED_S = 4.0

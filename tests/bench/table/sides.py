@@ -1,8 +1,6 @@
 """Programs that are measured beside each other: each a process of its own, asked in turns; and the rows that consist of
 them, each in a process group that ends with its budget."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -19,6 +19,7 @@ from millmark.ledger.chain import HttpTransport
 from millmark.ledger.chain.deploying import write_deployment
 from millmark.ledger.errors import InputError
 from tests.faults.ledger_check import LedgerCheck, Outcome
+from tests.faults.network import scenarios
 from tests.faults.network.company import CompanyPlan
 from tests.faults.network.judge import judge
 from tests.faults.network.linked import (
@@ -30,18 +31,6 @@ from tests.faults.network.linked import (
     profile_of,
 )
 from tests.faults.network.links import lab_program, running_gates
-from tests.faults.network.scenarios import (
-    FAULTS,
-    NEEDS_OTHER,
-    NEEDS_POSTGRESQL,
-    Heads,
-    Rig,
-    RunningCompany,
-    node_of,
-    running_companies,
-    wait_until,
-    watched_heads,
-)
 from tests.faults.workload import Site
 from tests.support.cluster import DurableCluster, durable_cluster
 
@@ -124,15 +113,17 @@ def disturb(linked: LinkedNetwork, folder: Path, kinds: Sequence[str], seed: int
     with ExitStack() as stack:
         judged = HttpTransport(linked.network.urls[0])
         sites = found_companies(folder, judged, linked.profile, seed)
-        urls = [linked.network.urls[node_of(number, len(linked.network.nodes))] for number in range(COMPANIES)]
+        urls = [
+            linked.network.urls[scenarios.node_of(number, len(linked.network.nodes))] for number in range(COMPANIES)
+        ]
         gates = stack.enter_context(running_gates(urls))
-        cluster = stack.enter_context(durable_cluster()) if NEEDS_POSTGRESQL in kinds else None
-        other = _other_network(stack, folder, linked, seed) if NEEDS_OTHER in kinds else ""
+        cluster = stack.enter_context(durable_cluster()) if scenarios.NEEDS_POSTGRESQL in kinds else None
+        other = _other_network(stack, folder, linked, seed) if scenarios.NEEDS_OTHER in kinds else ""
         restart = None if cluster is None else _restarting(cluster)
-        rig = Rig(linked, gates, random.Random(seed), other, restart)  # noqa: S311 - a replay needs a seed, not secrecy
+        rig = scenarios.Rig(linked, gates, random.Random(seed), other, restart)  # noqa: S311 - a replay needs a seed, not secrecy
         plans = _plan(folder, sites, [gate.url for gate in gates], seed, pace, cluster)
-        heads = stack.enter_context(watched_heads(linked.network.urls))
-        companies = stack.enter_context(running_companies(folder, plans))
+        heads = stack.enter_context(scenarios.watched_heads(linked.network.urls))
+        companies = stack.enter_context(scenarios.running_companies(folder, plans))
         time.sleep(_CALM_S)
         late: list[str] = []
         injected = [_inject(kind, rig, heads, companies, pace, late) for kind in kinds]
@@ -183,13 +174,18 @@ def _plan(
 
 
 def _inject(
-    kind: str, rig: Rig, heads: Heads, companies: Sequence[RunningCompany], pace: Pace, late: list[str]
+    kind: str,
+    rig: scenarios.Rig,
+    heads: scenarios.Heads,
+    companies: Sequence[scenarios.RunningCompany],
+    pace: Pace,
+    late: list[str],
 ) -> Injected:
     began = time.monotonic()
-    with FAULTS[kind](rig) as concerned:
+    with scenarios.FAULTS[kind](rig) as concerned:
         time.sleep(rig.chance.uniform(pace.least_s, pace.most_s))
     healed, highest = time.monotonic(), heads.highest()
-    nodes = {node_of(number, len(rig.linked.network.nodes)) for number in concerned}
+    nodes = {scenarios.node_of(number, len(rig.linked.network.nodes)) for number in concerned}
     engine_at = _await_all([lambda one=node: heads.shown_at(one, highest, healed) for node in sorted(nodes)])  # type: ignore[misc]
     if engine_at is None:
         late.append(f"{kind}: {_RECOVERY_S:.0f} s after its end there was no new block")
@@ -211,10 +207,10 @@ def _await_all(looks: Sequence[Callable[[], float | None]]) -> float | None:
         found[:] = [at for at in seen if at is not None]
         return len(found) == len(looks)
 
-    return max(found) if wait_until(all_there, _RECOVERY_S) and found else None
+    return max(found) if scenarios.wait_until(all_there, _RECOVERY_S) and found else None
 
 
-def _drain(companies: Sequence[RunningCompany]) -> list[str]:
+def _drain(companies: Sequence[scenarios.RunningCompany]) -> list[str]:
     for company in companies:
         company.finish()
     return [
@@ -227,7 +223,7 @@ def _drain(companies: Sequence[RunningCompany]) -> list[str]:
 def _sum_up(
     linked: LinkedNetwork,
     injected: Sequence[Injected],
-    companies: Sequence[RunningCompany],
+    companies: Sequence[scenarios.RunningCompany],
     check: LedgerCheck,
     broken: Sequence[str],
     late: Sequence[str],
