@@ -435,10 +435,12 @@ class Changes:
     def _read(self) -> object:
         is_sqlite = self._engine.dialect.name == "sqlite"
         if self._connection is None:
-            self._connection = self._engine.raw_connection()
-            self._connection.detach()  # held while the process runs: those who share the pool do not wait for it
+            pooled = self._engine.raw_connection()
+            # The driver's own, which is held while the process runs: those who share the pool do not wait for it.
+            self._connection = pooled.dbapi_connection
+            pooled.detach()
             if not is_sqlite:
-                self._connection.dbapi_connection.autocommit = True
+                self._connection.autocommit = True
         # PostgreSQL numbers transactions that write, and no others; the snapshot also lists those under way, so that it
         # changes as well when one of them ends after a younger one.
         query = "PRAGMA data_version" if is_sqlite else "SELECT pg_current_snapshot()::text"

@@ -192,7 +192,7 @@ class RelaySubmitter:
         except LeaseHeldError:
             self._lease.drop()
             raise
-        return not self._outbox.open_transactions(self.key)
+        return self._outbox.is_idle(self.key)
 
     def _allocate(self, writer: OutboxWriter, batch: Batch) -> SentTransaction:
         """Assign the next nonce to a batch."""

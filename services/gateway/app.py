@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,11 +55,17 @@ class _Gateway(FastAPI):
 
     secured = True
     table: route_table.RouteTable
+    _whole: dict[str, object] | None = None
 
     def openapi(self) -> dict[str, object]:
-        if self.openapi_schema is None:
-            self.openapi_schema = docs.complete_document(super().openapi(), self.table, secured=self.secured)
-        return self.openapi_schema
+        # FastAPI's own is set before it is completed, and of models made twice, two would have one name.
+        with _DOCUMENTING:
+            if self._whole is None:
+                self._whole = docs.complete_document(super().openapi(), self.table, secured=self.secured)
+            return self._whole
+
+
+_DOCUMENTING = threading.Lock()
 
 
 def create_gateway(parts: GatewayParts) -> FastAPI:

@@ -31,8 +31,8 @@ from millmark.services.serving.partners import UnansweredError, ask_partner
 from millmark.services.text.chain_health import ROUNDS_SEEN
 
 _LOOK_S = 1.0
-_STILL_S = 30.0
-"""After so long without a new block, the node is asked half as often."""
+_STILL_S, _SLOW_S = 30.0, 2.0
+"""After so long without a new block, the node is asked after so long at least."""
 _FETCH_RETRY_S = 5.0
 
 
@@ -312,10 +312,14 @@ class FollowerThread(Looped):
         began_s = time.monotonic()
         if self._is_still(began_s):
             since_s = self._seen.head_since_s
-            return self._interval_s if since_s is None or began_s - since_s < _STILL_S else 2 * self._interval_s
+            late = since_s is not None and began_s - since_s >= _STILL_S
+            return max(self._interval_s, _SLOW_S) if late else self._interval_s
+        head = self._number
         more = self.step()
         self._look()
-        self._whole_s = None if more or self._seen.failing is not None else began_s
+        # A head that is new may have come after the step, which then does not have its block.
+        whole = not more and self._seen.failing is None and self._number == head
+        self._whole_s = began_s if whole else None
         if more:
             return 0.0
         if self._seen.failing is not None:

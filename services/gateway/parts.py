@@ -42,7 +42,7 @@ from millmark.services.interop.credentials.keys import CredentialKey
 from millmark.services.planning.feedback.taking import SetpointDesk
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
-from millmark.services.serving.loop import LONG_REST_S, FailedRecords, FundsWatch, Loop, Pulse
+from millmark.services.serving.loop import LONG_REST_S, REST_S, FailedRecords, FundsWatch, Loop, Pulse
 from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 
 
@@ -185,15 +185,14 @@ def build_background(
     threads = tuple(one for one in every if one is not None)
     failed = FailedRecords(Outbox(store), logger, count_failed, signers=signers, abandoned=True)
     watched = [one.trouble for one in (handovers, funds) if one is not None]
-    readiness = Readiness(
-        store, follower, [one.loop for one in threads], failed, logger, audit=parts.audit, watched=watched
-    )
-    # The others look at what is not in the database: other gateways, balances, the audit log.
-    resting = [one.loop for one in (readiness, *threads) if one not in (copies, funds, anchors)]
-    pulse = Pulse(store, logger, resting, [one.loop for one in threads])
-    for thread in (dispatcher, handovers, directory):
-        if thread is not None:
-            thread.loop.rest_s = LONG_REST_S
+    loops = [one.loop for one in threads]
+    pulse = Pulse(store, logger, loops)
+    readiness = Readiness(store, follower, [*loops, pulse.loop], failed, logger, audit=parts.audit, watched=watched)
+    long = [one.loop for one in (dispatcher, handovers, directory) if one is not None]
+    # Those left out look at what is not in the database: other gateways, balances, the audit log.
+    others = [one.loop for one in threads if one not in (copies, funds, anchors) and one.loop not in long]
+    pulse.let_rest(LONG_REST_S, *long)
+    pulse.let_rest(REST_S, readiness.loop, *others)
     return Background(follower, recorder, operator, feedback, copies, readiness, (readiness, pulse, *threads))
 
 

@@ -39,7 +39,7 @@ from millmark.services.node.streamlog import Committer, DedupIndex, StreamLog
 from millmark.services.node.submission import Health, KeySubmitter
 from millmark.services.node.windows import Drafts
 from millmark.services.serving import hosts, logs
-from millmark.services.serving.loop import FundsWatch, Pulse, Trouble, describe_damage, public_cause
+from millmark.services.serving.loop import REST_S, FundsWatch, Pulse, Trouble, describe_damage, public_cause
 from millmark.services.serving.server import build_server, collect_rarely, listen, serve_on
 from millmark.services.store import open_store, sqlite_path
 
@@ -177,13 +177,14 @@ class Agent:
         intake: Intake,
         streams: Sequence[_Stream],
         submission: submitting.SubmissionLoop,
+        pulse: Pulse,
         store: Store,
         metrics: Metrics,
         logger: FilteringBoundLogger,
         funds: FundsWatch | None = None,
     ) -> None:
         self.config, self.intake, self.logger, self._streams = config, intake, logger, streams
-        self._submission, self._funds = submission, funds
+        self._submission, self._pulse, self._funds = submission, pulse, funds
         self._store, self._outbox = store, Outbox(store)
         self.metrics = metrics
         self._profile = find_profile(config.chain.engine)
@@ -208,9 +209,8 @@ class Agent:
 
     def _idle(self) -> Iterator[Trouble]:
         """The threads that do not do their work, the sources that are not connected, and a key that runs low."""
-        found = self._submission.loop.trouble()
-        if found is not None:
-            yield found
+        loops = self._submission.loop, self._pulse.loop
+        yield from (one for one in (loop.trouble() for loop in loops) if one is not None)
         if self._funds is not None:
             yield from (one for one in (self._funds.loop.trouble(), self._funds.trouble()) if one is not None)
         for stream in self._streams:
@@ -310,7 +310,8 @@ def open_agent(config: settings.NodeConfig, logger: FilteringBoundLogger | None 
             recorders, connect, Outbox(store), parts.drafts, logger, lambda kind: failed.labels(kind).inc()
         )
         parts.take_up = submission.take_up
-        pulse = Pulse(store, logger, [submission.loop])
+        pulse = Pulse(store, logger)
+        pulse.let_rest(REST_S, submission.loop)
         pulse.start()
         submission.start()
         # Registered last, so it stops first: the loop uses the logs, the store and the relay.
@@ -321,7 +322,7 @@ def open_agent(config: settings.NodeConfig, logger: FilteringBoundLogger | None 
             funds.start()
             stack.callback(funds.stop)
         intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
-        yield Agent(config, intake, streams, submission, store, parts.metrics, logger, funds)
+        yield Agent(config, intake, streams, submission, pulse, store, parts.metrics, logger, funds)
 
 
 class _Parts:

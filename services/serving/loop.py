@@ -161,7 +161,8 @@ class Loop:
         self.rest_s = 0.0
         """How long the thread rests when there is nothing to do; zero unless a `Pulse` wakes it."""
         self.is_woken = True
-        """Whether the present step began because somebody called `wake`."""
+        """Whether somebody called `wake` or `stir` since the step before the present one began."""
+        self._rests, self._is_stirred = False, True
         self.on_wake: Callable[[], None] | None = None
         """Called by `wake`, for a step that waits in its own way."""
 
@@ -201,9 +202,17 @@ class Loop:
             tell()
 
     def idle(self, pause_s: float) -> float:
-        """The pause after a step that found nothing to do: `pause_s`, or longer if something wakes the thread when
+        """The pause after a step that found nothing to do: `pause_s`, or longer if something stirs the thread when
         there is."""
+        self._rests = True
         return max(pause_s, self.rest_s)
+
+    def stir(self) -> None:
+        """Starts the next step at once if the thread rests. Other pauses end by themselves: that after a failure is to
+        be kept."""
+        self._is_stirred = True  # first, so that a step that is about to rest does not miss it
+        if self._rests or self.on_wake is not None:
+            self.wake()
 
     def stop(self) -> None:
         """Stops the thread. Returns once it has ended, or after `stop_s`."""
@@ -217,6 +226,8 @@ class Loop:
     def run(self) -> None:
         """Repeats the step in the caller's thread until `stop` is called."""
         while True:
+            self.is_woken = self._wake.is_set() or self._is_stirred
+            self._rests = self._is_stirred = False
             self._wake.clear()  # before the check and the step, so that a wake-up during either is not lost
             if self.is_stopping:
                 return
@@ -225,11 +236,11 @@ class Loop:
                 pause_s = self._step()
                 self.recover()
             except Exception as error:  # the thread must survive any failure
-                pause_s = self._retry_s
+                pause_s, self._rests = self._retry_s, False
                 self._note(error)
             finally:
                 self._began_s = None
-            self.is_woken = self._wake.wait(pause_s)
+            self._wake.wait(0.0 if self._rests and self._is_stirred else pause_s)
 
     def _note(self, error: Exception) -> None:
         with contextlib.suppress(Exception):  # a logger of ours does not raise; another's must not end the work either
@@ -274,18 +285,20 @@ _PULSE_S = 0.5
 
 class Pulse(Looped):
     """The one timer of threads that wait for what is written into the database, by this process or another one, such
-    as a command in the same home: it wakes them when something was, and also when one of them gets into trouble.
-    """
+    as a command in the same home: it stirs them when something was, and also when a thread gets into trouble."""
 
-    def __init__(
-        self, store: Store, logger: FilteringBoundLogger, woken: Sequence[Loop], watched: Sequence[Loop] = ()
-    ) -> None:
-        """`watched`: those whose trouble is a reason as well, beside `woken` themselves."""
-        self._changes, self._woken, self._watched = store.changes(), woken, (*woken, *watched)
+    def __init__(self, store: Store, logger: FilteringBoundLogger, watched: Sequence[Loop] = ()) -> None:
+        """`watched`: those whose trouble is a reason as well."""
+        self._changes, self._watched = store.changes(), watched
+        self._stirred: list[Loop] = []
         self._troubles: object = None
-        for one in woken:
-            one.rest_s = REST_S
         self.loop = Loop("millmark-pulse", self._round, logger, failed="changes not seen", retry_s=_PULSE_S)
+
+    def let_rest(self, rest_s: float, *loops: Loop) -> None:
+        """Has them rest for so long at most while nothing happens. Call it before they start."""
+        for one in loops:
+            one.rest_s = rest_s
+        self._stirred += loops
 
     def stop(self) -> None:
         self.loop.stop()
@@ -299,8 +312,8 @@ class Pulse(Looped):
         found = [None if (one := loop.trouble()) is None else one.code for loop in self._watched]
         if changed or found != self._troubles:
             self._troubles = found
-            for loop in self._woken:
-                loop.wake()
+            for loop in self._stirred:
+                loop.stir()
         return _PULSE_S
 
 

@@ -113,6 +113,34 @@ def test_rests_where_something_wakes_it_and_knows_whether_it_did() -> None:
     assert told == ["woken"] * 2, "stopping it wakes it as well"
 
 
+def test_what_stirs_it_ends_a_rest_and_no_other_pause() -> None:
+    """A pause after a failure is kept, however much is written meanwhile."""
+    outcomes: list[Outcome] = [9.0, ValueError(), 2.0, 9.0, 9.0]
+    woken: list[bool] = []
+
+    def step() -> float:
+        woken.append(loop.is_woken)
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            loop.stir()
+            raise found
+        if not outcomes:
+            loop.stop()
+        elif len(outcomes) == 1:
+            loop.stir()  # work came after the step had looked for it
+        return loop.idle(3.0) if found == loop.rest_s else found
+
+    waits = _Waits([lambda: loop.stir(), lambda: None, lambda: loop.stir()])
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, event=waits)
+    loop.rest_s = 9.0
+    loop.run()
+    assert waits.asked[0] == (9.0, False), "it rested, and was stirred"
+    assert waits.asked[1] == (7.0, False)
+    assert waits.asked[2] == (2.0, False)
+    assert waits.asked[3][0] == 0.0
+    assert woken == [True, True, True, True, True]
+
+
 class _Written:
     """A database: what each look at it finds."""
 
@@ -142,7 +170,8 @@ def test_a_pulse_wakes_those_who_rest_when_something_was_written_or_one_of_them_
     )
     resting.on_wake = lambda: woken.append("resting")
     seen.on_wake = lambda: woken.append("seen")
-    pulse = Pulse(database, structlog.get_logger(), [resting], [seen])
+    pulse = Pulse(database, structlog.get_logger(), [seen])
+    pulse.let_rest(REST_S, resting)
     assert (resting.rest_s, seen.rest_s) == (REST_S, 0.0)
     trouble: list[Trouble | None] = [None]
     seen.trouble = lambda: trouble[0]  # type: ignore[method-assign]

@@ -62,7 +62,7 @@ def test_only_what_somebody_has_to_deal_with_makes_a_node_not_ready() -> None:
 def test_a_source_that_refuses_is_told_with_its_reason_and_since_when() -> None:
     def idle(*sources: Any) -> list[Trouble]:
         sending = SimpleNamespace(loop=SimpleNamespace(trouble=lambda: None))
-        agent: Any = SimpleNamespace(_submission=sending, _streams=[], _sources=sources, _funds=None)
+        agent: Any = SimpleNamespace(_submission=sending, _pulse=sending, _streams=[], _sources=sources, _funds=None)
         return list(Agent._idle(agent))
 
     failing = Trouble("millmark-opcua", "unexpected", "BadUserAccessDenied", 17.0)
