@@ -33,6 +33,8 @@ from millmark.services.text.chain_health import ROUNDS_SEEN
 _LOOK_S = 1.0
 _STILL_S, _SLOW_S = 30.0, 2.0
 """After so long without a new block, the node is asked after so long at least."""
+_WHOLE_S = 20.0
+"""Time between two complete looks at a chain that does not change: a third of that after which an index is stale."""
 _FETCH_RETRY_S = 5.0
 
 
@@ -329,9 +331,11 @@ class FollowerThread(Looped):
 
     def _is_still(self, now_s: float) -> bool:
         """Whether neither chain nor database has changed since the last complete look, as one question to the node
-        tells. A complete look is taken every few seconds all the same: another node may answer, or the same height may
+        tells. A complete look is taken now and then all the same: another node may answer, or the same height may
         have other blocks."""
-        if self.loop.is_woken or self._whole_s is None or now_s - self._whole_s >= self.loop.rest_s:
+        if self.loop.is_woken or not self.loop.rest_s:
+            return False
+        if self._whole_s is None or now_s - self._whole_s >= _WHOLE_S:
             return False
         head = self._seen.head
         try:
