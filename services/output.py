@@ -71,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     person looks on, lines are as long as they need be.
     """
     from rich.console import Console  # noqa: PLC0415 - a node never prints a table
-    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415 - a node never prints a table
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     console = Console()
@@ -113,7 +113,7 @@ def _least_widths(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> lis
 
 
 def _cell_len(text: str) -> int:
-    from rich.cells import cell_len  # noqa: PLC0415 - as in `print_table`
+    from rich.cells import cell_len  # noqa: PLC0415 - a node never prints a table
 
     return cell_len(text)
 

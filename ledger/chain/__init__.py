@@ -151,7 +151,7 @@ def __getattr__(name: str) -> object:
     if name != "EmbeddedChain":
         return _import_name(name)
     try:
-        from millmark.ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
+        from millmark.ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # the EVM takes a second to import
     except ModuleNotFoundError as missing:
         raise NotInstalledError("the embedded chain", "eth-tester", "devchain") from missing
     return EmbeddedChain

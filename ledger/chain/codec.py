@@ -226,13 +226,13 @@ class _Codec:
 
     @functools.cached_property
     def _encode(self) -> Callable[[Any], bytes]:
-        from eth_abi.registry import registry  # noqa: PLC0415  # as above
+        from eth_abi.registry import registry  # noqa: PLC0415  # slow, for calls alone
 
         return cast(Callable[[Any], bytes], registry.get_encoder(self.type))
 
     @functools.cached_property
     def _decode(self) -> Callable[[Any], Any]:
-        from eth_abi.registry import registry  # noqa: PLC0415  # as above
+        from eth_abi.registry import registry  # noqa: PLC0415  # slow, for calls alone
 
         return cast(Callable[[Any], Any], registry.get_decoder(self.type))
 
@@ -242,7 +242,7 @@ class _Codec:
     def decode(self, data: bytes) -> tuple[Any, ...]:
         if not self.parameters:
             return ()
-        from eth_abi import decoding, exceptions  # noqa: PLC0415  # as above
+        from eth_abi import decoding, exceptions  # noqa: PLC0415  # slow, for calls alone
 
         stream = decoding.ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
         try:

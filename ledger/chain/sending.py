@@ -79,7 +79,7 @@ def is_legacy(raw: bytes) -> bool:
 
 
 def _sign_legacy(transaction: Transaction, signer: Signer) -> SignedTransaction:
-    import rlp  # noqa: PLC0415  # as above
+    import rlp  # noqa: PLC0415  # commands that only read sign nothing
 
     fields: list[int | bytes] = [
         transaction.nonce,

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None, program: str = "python -m millmark.
     """Run the command and return its exit code. `program` is its name in the help."""
     given = _parser(program).parse_args(arguments)
     # After the arguments, since help and a mistake in them need no verifier, which takes longer to load than Python.
-    from millmark.ledger.verify.files import (  # noqa: PLC0415 - see above
+    from millmark.ledger.verify.files import (  # noqa: PLC0415 - help needs no verifier
         fail,
         tell,
         verify_files,

@@ -72,7 +72,7 @@ def _prepare_arrays(model: Model) -> Infer:
 def _prepare_tensors(model: Model) -> Infer:
     import torch  # noqa: PLC0415  the other evaluators do not need it
 
-    from millmark.quality.evaluate.precision import verify_precision  # noqa: PLC0415  likewise
+    from millmark.quality.evaluate.precision import verify_precision  # noqa: PLC0415  listing needs no numpy
 
     prepared: Infer = load_family(model.family, "tensors").prepare(model)
 

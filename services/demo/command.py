@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
 def run_open(output: Output = _OUT) -> None:
     """Start the chain and all gateways of a finished demonstration, and print a link for each role, until Ctrl-C."""
     from millmark.services.demo.opening import open_demo  # noqa: PLC0415 - a web framework, used here only
-    from millmark.services.demo.processes import leaving_on_signals  # noqa: PLC0415 - as above
-    from millmark.services.demo.report import describe_links  # noqa: PLC0415 - as above
+    from millmark.services.demo.processes import leaving_on_signals  # noqa: PLC0415 - used here only
+    from millmark.services.demo.report import describe_links  # noqa: PLC0415 - numpy is optional
 
     check_environment()
     with leaving_on_signals(), open_demo(output, warn) as opened:
@@ -78,9 +78,9 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from millmark.services.demo.given import ExistingChain  # noqa: PLC0415  # as below
-    from millmark.services.demo.home import read_finished  # noqa: PLC0415  # as below
-    from millmark.services.demo.processes import leaving_on_signals  # noqa: PLC0415  # as above
+    from millmark.services.demo.given import ExistingChain  # noqa: PLC0415  # for a run alone
+    from millmark.services.demo.home import read_finished  # noqa: PLC0415  # for a run alone
+    from millmark.services.demo.processes import leaving_on_signals  # noqa: PLC0415  # for a run alone
     from millmark.services.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
     from millmark.services.demo.run import run_demo, run_in_life  # noqa: PLC0415  # the import takes a second
 

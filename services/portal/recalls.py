@@ -20,6 +20,7 @@ from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.chain import Chain
 from millmark.ledger.headers import parse_header
 from millmark.ledger.ids import SubjectKind
+from millmark.ledger.provenance import listings
 from millmark.ledger.provenance.answers import Holder, Party, RelatedLot
 from millmark.ledger.provenance.cases import Case, CaseList, find_case, find_cases, find_noteable, find_own
 from millmark.ledger.provenance.reader import LookupGround, Reader
@@ -277,7 +278,7 @@ def _pack(files: Mapping[str, bytes]) -> bytes:
 # Quality cases: the list, and each case with its tree, who has what, who acknowledged it, and by which record.
 
 _CASE_RULE = Rule(Scope.PROVENANCE, page=True, cost=10)
-_MOST, _LOTS, _MAX_TEXT = 50, 200, 2_000
+_MOST, _LOTS = 50, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +460,7 @@ class Recalls:
 
     def _models(self, principal: Principal) -> list[provenance.answers.Model]:
         """Those whose recall finds something for the caller."""
-        page = provenance.listings.models(self.store, None, _MODELS, {}, newest_first=True)
+        page = listings.models(self.store, None, _MODELS, {}, newest_first=True)
         return [one for one in page.items if models.may_recall_model(principal, one)]
 
     def _recall(self, request: Request, asked: dict[str, str]) -> provenance.Recall:

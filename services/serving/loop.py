@@ -275,9 +275,9 @@ class Looped:
         self.loop.stop()
 
 
-REST_S = 5.0
-"""How long those rest that look at more than the database: a third of a submitter's lease, which it renews when it
-wakes, and half the time in which a fault is told."""
+REST_S = 7.0
+"""How long those rest that look at more than the database: less than half of a submitter's lease, which it renews when
+it wakes, and less than the ten seconds in which a fault is told. Each renewal stirs them all."""
 LONG_REST_S = 60.0
 """How long those may rest to which everything comes through the database."""
 _PULSE_S = 0.5

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from millmark.ledger import ids, merkle, provenance
 from millmark.ledger.bundle import MEDIA_TYPE, digest_of, parse_bundle
 from millmark.ledger.chain import Chain, fetch_validators
-from millmark.ledger.provenance import evidence_proofs
+from millmark.ledger.provenance import evidence_proofs, listings
 from millmark.ledger.provenance.answers import Anchor, ConsistencyProof, InclusionProof, Machine, OpenedStream, Stream
 from millmark.ledger.provenance.footprints import AssignmentEnergy, assignment_energy
 from millmark.ledger.store import Store
@@ -141,7 +141,7 @@ def _add_stream(routes: http.Routes, store: Store) -> None:
         """Returns the caller's streams, in the order in which they were opened; the company that runs the gateway gets
         those of all companies."""
         wanted = http.build_filters(machine=machine, owner=owner)
-        found = provenance.listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        found = listings.streams(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
 
     @routes.get(

@@ -198,7 +198,7 @@ def find_change(
     `usual` and `latest` are references as JSON; without `usual`, the one in the model's card counts, and without
     `latest`, what is usual. Raises QualityError, ValueError and ImportError for a model or card that cannot be read."""
     from millmark.quality.drift import ALARM_PSI, build_reference, parse_reference, watch  # noqa: PLC0415 - numpy
-    from millmark.services.inspections.model_health import read_reference, read_statistics  # noqa: PLC0415 - as above
+    from millmark.services.inspections.model_health import read_reference, read_statistics  # noqa: PLC0415 - numpy
 
     words, margins = read_statistics(file, inferences)
     reference = parse_reference(json.loads(usual)) if usual else read_reference(file)

@@ -125,8 +125,7 @@ def test_an_acknowledgement_counts_from_the_holder_after_the_notice(world: World
     assert case.parties[0].first.sequence == seen
 
 
-def test_answers_to_other_notices_hide_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millmark.ledger.provenance.cases._MAX_REPLIES", 3, raising=False)
+def test_answers_to_other_notices_hide_none(world: World) -> None:
     number = note(world, SMITH, NOTICE, "hip 1")
     for _ in range(4):
         note(world, BUYER, SEEN, "bar")
