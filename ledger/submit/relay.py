@@ -132,6 +132,7 @@ class RelaySubmitter:
         self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, AtOnce())
         self._batch_size = batch_size
         self._bound = False
+        self._rests = False
         self._sent_at: dict[bytes, float] = {}
         """Time of sending by digest, on the monotonic clock. After a crash it is empty, and all is sent at once."""
         self._refused: dict[bytes, str] = {}
@@ -176,6 +177,8 @@ class RelaySubmitter:
         another ledger, ChainError and its kinds when the relay fails, RequestError when it refuses a request. The next
         step continues where this one stopped.
         """
+        if self._rests and self._outbox.is_idle(self.key):
+            return True  # and the lease is not renewed, as in `Submitter`
         try:
             writer = self._lease.hold()
             if not self._bound:
@@ -192,7 +195,9 @@ class RelaySubmitter:
         except LeaseHeldError:
             self._lease.drop()
             raise
-        return self._outbox.is_idle(self.key)
+        is_idle = self._outbox.is_idle(self.key)
+        self._rests = is_idle and not self._outbox.open_transactions(self.key)
+        return is_idle
 
     def _allocate(self, writer: OutboxWriter, batch: Batch) -> SentTransaction:
         """Assign the next nonce to a batch."""

@@ -28,10 +28,10 @@ from millmark.ledger.submit.tracker import Tracker
 
 # Ensures one submitter per key: a lease in the database, with a fencing number that increases with each holder.
 #
-# The holder renews the lease while it runs. Another submitter takes over when the holder's process is gone, or after
-# seeing no renewal for `lease_s` on its own monotonic clock, so that no jump of a wall clock results in two holders. If
-# the old holder was merely suspended, its next write is refused because of its outdated fencing number. All that it
-# could still send are stored bytes, which may safely be sent twice.
+# The holder renews the lease while it has work. Another submitter with work takes over when the holder's process is
+# gone, or after seeing no renewal for `lease_s` on its own monotonic clock, so that no jump of a wall clock results in
+# two holders. If the old holder was merely suspended, its next write is refused because of its outdated fencing number.
+# All that it could still send are stored bytes, which may safely be sent twice.
 
 _LEASE_S = 15.0
 """Longer than the timeout of a request to a node, so that a submitter that waits for an answer keeps its lease."""
@@ -122,6 +122,8 @@ class Submitter:
         self._tracker = Tracker(chain, signer.address, self._batches, self._sender, receipt_grace_s, report)
         self._work = outbox.work(signer.address)
         self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
+        self._rests = False
+        """Whether the step before found nothing queued and no open transaction."""
 
     @property
     def key(self) -> bytes:
@@ -208,9 +210,13 @@ class Submitter:
         Raises LeaseHeldError when another submitter is active for the key, ChainError and its kinds when the node
         fails. The next step continues where this one stopped.
         """
+        # Without work the lease is not renewed: each renewal is a commit, which would stir all who wait for one.
+        if self._rests and self._outbox.is_idle(self.key):
+            return True
         try:
             writer, found = self._lease.hold(), self._work.open_transactions()
-            if not found and not self._work.queued(1):
+            self._rests = not found and not self._work.queued(1)
+            if self._rests:
                 self._lookout.rest()
             else:
                 self._advance(writer, found)

@@ -190,10 +190,11 @@ class Loop:
         self._failing = None
 
     def start(self) -> None:
-        self._failing = self._began_s = None
+        self._failing = self._began_s = self._thread = None
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._live, name=self.name, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._live, name=self.name, daemon=True)
+        thread.start()
+        self._thread = thread  # once it lives: whoever asks for troubles meanwhile is not told of one that ended
 
     def wake(self) -> None:
         """Starts the next step without waiting for its time."""
@@ -276,8 +277,7 @@ class Looped:
 
 
 REST_S = 7.0
-"""How long those rest that look at more than the database: less than half of a submitter's lease, which it renews when
-it wakes, and less than the ten seconds in which a fault is told. Each renewal stirs them all."""
+"""How long those rest that look at more than the database: less than the ten seconds in which a fault is told."""
 LONG_REST_S = 60.0
 """How long those may rest to which everything comes through the database."""
 _PULSE_S = 0.5

@@ -11,7 +11,8 @@ import pytest
 from millmark.ledger.errors import LeaseHeldError
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import LeaseRow
-from millmark.ledger.submit.submitter import Lease
+from millmark.ledger.submit.submitter import Lease, Submitter
+from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\x01" * 20
 FOREIGN = "other-host/1/1"
@@ -107,3 +108,19 @@ def test_a_process_that_is_asleep_is_no_process_that_ended(outbox: Outbox) -> No
     outbox.take_lease(KEY, None, f"{socket.gethostname()}/{parent}/{began}", 1)
     with pytest.raises(LeaseHeldError):
         Lease(outbox, KEY, lease_s=60).hold()
+
+
+def test_who_has_nothing_to_submit_does_not_renew_it(world: LedgerWorld, outbox: Outbox) -> None:
+    """A renewal is a commit, and each commit wakes all who wait for one."""
+    signer = world.admit(outbox)
+    found = Submitter(world.chain, outbox, signer, lease=Lease(outbox, signer.address, lease_s=0))
+    found.step()
+    before = outbox.lease(signer.address)
+    for _ in range(3):
+        assert found.step()
+    assert outbox.lease(signer.address) == before
+    found.submit(world.lots(1))
+    found.step()
+    after = outbox.lease(signer.address)
+    assert before is not None and after is not None
+    assert after.beat > before.beat
