@@ -194,7 +194,7 @@ class Loop:
         self._stopping.clear()
         thread = threading.Thread(target=self._live, name=self.name, daemon=True)
         thread.start()
-        self._thread = thread  # once it lives: whoever asks for troubles meanwhile is not told of one that ended
+        self._thread = thread  # not before it lives: to who asks for troubles, it would have ended
 
     def wake(self) -> None:
         """Starts the next step without waiting for its time."""
@@ -251,6 +251,7 @@ class Loop:
 
     def _live(self) -> None:
         """Runs the loop, and runs it again if anything ends it that `run` does not expect."""
+        self._thread = threading.current_thread()
         while not self.is_stopping:
             try:
                 self.run()
