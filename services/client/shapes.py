@@ -57,7 +57,6 @@ __all__ = [
     "OfferShown",
     "OpenedSession",
     "OpenedStream",
-    "OptionWanted",
     "Order",
     "OrderTermsBody",
     "OrderTrace",
@@ -76,7 +75,6 @@ __all__ = [
     "PageOfOpenedStream",
     "PageOfOrder",
     "PageOfParticipant",
-    "PageOfPreferencesFound",
     "PageOfRecordStatus",
     "PageOfRegisteredMachine",
     "PageOfSetpointShown",
@@ -85,7 +83,6 @@ __all__ = [
     "PersonSession",
     "PlanCheckShown",
     "PlanShown",
-    "PreferencesFound",
     "Ready",
     "Recall",
     "RecallCounts",
@@ -110,7 +107,6 @@ __all__ = [
     "TransformedQuantity",
     "TroubleState",
     "ValueShown",
-    "ValueWanted",
     "Waiver",
     "WantedForecast",
     "WantedValue",
@@ -621,11 +617,6 @@ class OpenedStream(TypedDict):
     opened_at: str | None
 
 
-class OptionWanted(TypedDict):
-    option: str
-    values: list[ValueWanted]
-
-
 class Order(TypedDict):
     subject: str
     identifier: str | None
@@ -752,11 +743,6 @@ class PageOfParticipant(TypedDict):
     next: str | None
 
 
-class PageOfPreferencesFound(TypedDict):
-    items: list[PreferencesFound]
-    next: str | None
-
-
 class PageOfRecordStatus(TypedDict):
     items: list[RecordStatus]
     next: str | None
@@ -828,13 +814,6 @@ class PlanShown(TypedDict):
     rows: list[RowShown]
     reworked: list[RowShown]
     legs: list[LegShown]
-
-
-class PreferencesFound(TypedDict):
-    product: str
-    digest: str
-    block: int
-    options: list[OptionWanted]
 
 
 class Ready(TypedDict):
@@ -1103,11 +1082,6 @@ class ValueShown(TypedDict):
     decimals: int
     before: int
     value: int
-
-
-class ValueWanted(TypedDict):
-    value: str
-    share_percent: int
 
 
 class Waiver(TypedDict):

@@ -27,7 +27,6 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, score_forecast, show_scored
 from millmark.services.planning.reading import Shelf
@@ -62,10 +61,9 @@ def make(
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
             identity = recording.need_identity(shelf.connection)
-            preferences = read_preferences(shelf.connection, history.cut)
         from millmark.services.planning.forecast.making import make_forecast  # noqa: PLC0415 - numpy is optional
 
-        made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
+        made = make_forecast(history, identity, weeks, level, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
@@ -157,46 +155,6 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         "within": lambda one: "-" if one["covered"] is None else f"{one['covered']} of {one['weeks']}",
     }
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
-
-
-@FORECAST.list("preferences", "millmark plan forecast preferences", of="shares", whole=True)
-def preferences(at: At, block: Block = None) -> Listing:
-    """Learn from own orders which values of the options are wanted, and keep the shares: aggregates alone.
-
-    They split the next forecasts by option, and order the values where a product is configured. Needs
-    millmark[quality].
-    """
-    with open_desk(at) as desk:
-        learned = learn_preferences(_history(desk, _cut(desk, block)))
-        with desk.writing() as shelf:
-            keep_preferences(shelf.connection, learned)
-    items = [
-        {
-            "product": one.product,
-            "option": option,
-            "value": value,
-            "share_percent": share // 10_000,
-            "orders": one.orders,
-        }
-        for one in learned
-        for option, values in one.shares.items()
-        for value, share in sorted(values.items(), key=lambda item: -item[1])
-    ]
-    columns: dict[str, Callable[[dict[str, object]], object]] = {
-        "product": lambda one: one["product"],
-        "option": lambda one: one["option"],
-        "value": lambda one: one["value"],
-        "share": lambda one: f"{one['share_percent']} %",
-        "orders": lambda one: one["orders"],
-    }
-    notes = [f"{one.product}: {note}" for one in learned for note in one.notes]
-    worth = [
-        f"{one.product}: a {unit} less is worth {value / 1000:.3f} of the price's unit, "
-        f"standard error {error / 1000:.3f}"
-        for one in learned
-        for unit, (value, error) in one.worth.items()
-    ]
-    return Listing("what is wanted", items, columns, more=[*worth, *notes])
 
 
 @FORECAST.app.command("export", epilog="Example: millmark plan forecast export --parties parties.json -o demand.json")

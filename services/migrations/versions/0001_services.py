@@ -189,7 +189,6 @@ def _create_forecasts() -> None:
         "digest",
         "cut_block",
     )
-    create_table("preferences", "product:str cut_block:int document:str", "product")
 
 
 def _create_setpoints() -> None:

@@ -156,7 +156,6 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/forecasts"): OWNER_ALONE,
     ("GET", "/v1/forecasts/{id}"): OWNER_ALONE,
     ("GET", "/v1/forecasts/{id}/score"): OWNER_ALONE,
-    ("GET", "/v1/preferences"): OWNER_ALONE,
     ("GET", "/v1/causes"): OWNER_ALONE,
     ("POST", "/v1/causes"): OWNER_ALONE,
     ("GET", "/v1/causes/{id}"): OWNER_ALONE,
