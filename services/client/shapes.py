@@ -1124,7 +1124,6 @@ class Webhook(TypedDict):
     created_at: str | None
     delivered_at: str | None
     person: int | None
-    query: str | None
 
 
 class Webhooks(TypedDict):
