@@ -1,5 +1,4 @@
-"""Certificates in standard formats: W3C credentials with status lists and DID document, and EN 10168;
-and the contexts to read them with."""
+"""Certificates as W3C credentials, with status lists and DID document, and the contexts to read them with."""
 
 from __future__ import annotations
 
@@ -24,7 +23,6 @@ from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS
 from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
 from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
-from millmark.services.interop.inspection.document import build_from_claims
 from millmark.services.serving.requests import WholeNumber
 
 CREDENTIAL_MEDIA: Final = "application/vc"
@@ -97,24 +95,6 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         body = _encode(issuer.credential(sequence, principal.viewer))
         return http.with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
-    @routes.get(
-        "/v1/certificates/{id}/inspection-document",
-        "getInspectionDocument",
-        "Get a certificate as an EN 10204 type 3.1 document",
-        rule=Rule(Scope.PROVENANCE),
-        examples={"bracket": lambda: json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))},
-        response_model=None,
-        responses={400: http.PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
-    )
-    def inspection_document(
-        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
-    ) -> Response:
-        """The document is built from the member `en10168` of the certificate's claims: manufacturer, receiver,
-        representative, order number, logo, product description and tests. 404 if the claims have no such member; 400 if
-        they are insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
-        body = issuer.inspection_document(sequence, principal.viewer)
-        return http.with_etag(Response(body, media_type="application/json"), if_none_match)
-
 
 def _public(document: dict[str, Json], media: str) -> Response:
     """A response that shared caches may store."""
@@ -145,26 +125,6 @@ _FACTS = certificate.CertificateFacts(
     issued_at=1_772_443_800,
     expires_at=1_803_979_800,
 )
-_COMPANY = {
-    "name": "Cedar Assembly",
-    "street": "Hafenstrasse 1",
-    "zip_code": "20457",
-    "city": "Hamburg",
-    "country": "DE",
-    "vat": "DE123456789",
-}
-EXAMPLE_CLAIMS: dict[str, Json] = {
-    "manufacturer": _COMPANY,
-    "receiver": {**_COMPANY, "name": "Nordwind Mobility"},
-    "representative": {"name": "Ada Example", "title": "Inspection representative"},
-    "order_number": "PO-4711",
-    "logo_png": "iVBORw0KGgo=",
-    "ProductDescription": {
-        "B01": "Bracket",
-        "B02": {"SteelDesignation": ["S355J2"], "ProductNorm": ["EN 10025-2"]},
-        "B09": {"Form": "Plate", "Width": 120, "Thickness": 6.5, "Unit": "mm"},
-    },
-}
 _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 

@@ -178,7 +178,6 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/.well-known/did.json"): EVERYBODY,
     ("GET", "/v1/status-lists/{number}"): EVERYBODY,
     ("GET", "/v1/certificates/{id}/credential"): READERS,
-    ("GET", "/v1/certificates/{id}/inspection-document"): READERS,
     ("GET", "/v1/events"): FOLLOWERS,
     ("GET", "/v1/webhooks"): FOLLOWERS,
     ("POST", "/v1/webhooks"): FOLLOWERS,
