@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError
-from millmark.services import client
 from millmark.services.commands.acts.act import At, Done, Group, Listing
 from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, open_desk, short_hash
-from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.files import write_private_whole
 from millmark.services.output import warn
-from millmark.services.planning.calendar import read_calendar
 from millmark.services.planning.forecast import recording
 from millmark.services.planning.forecast.document import (
     MAX_WEEKS,
@@ -68,8 +65,7 @@ def make(
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
             known = ForecastRepository(shelf.connection).find(made.digest)
-            signals = [] if known is not None else recording.find_signals(shelf, desk.me, made)
-            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made, signals)
+            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made)
         if sealed is None:
             lost = desk.anchor_rest(own)
             if lost is None:
@@ -80,8 +76,6 @@ def make(
             f"forecast {short_hash(made.digest)} of {len(made.totals())} products over {weeks} weeks from "
             f"{week_text(made.first_week)}: {total} in all, from {made.orders} orders up to block {made.cut.block}"
         )
-        if signals:
-            warn(f"millmark: {len(signals)} owners of machines are told what work to expect, each its own part")
         return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
 
 
@@ -155,33 +149,6 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         "within": lambda one: "-" if one["covered"] is None else f"{one['covered']} of {one['weeks']}",
     }
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
-
-
-@FORECAST.app.command("export", epilog="Example: millmark plan forecast export --parties parties.json -o demand.json")
-def export(
-    context: typer.Context,
-    parties: Annotated[
-        Path, typer.Option(help="JSON file on customer, supplier and materials (FORECASTS.md).", dir_okay=False)
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the list of aspects.")],
-    forecast: ForecastName = None,
-    capacity: Annotated[
-        bool, typer.Option("--capacity", help="Capacities by calendar.toml in the home, in place of the demand.")
-    ] = False,
-) -> None:
-    """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    named = recording.parse_parties(read_bounded(parties, recording.MAX_PARTIES_BYTES))
-    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
-        document, _ = _open(desk, forecast)
-    aspects: list[dict[str, Json]] = (
-        recording.build_capacity_groups(
-            read_calendar(context.obj), named, document.first_week, document.weeks, document.cut.time_s
-        )
-        if capacity
-        else recording.build_material_demands(document, named)
-    )
-    write_private_whole(output, json.dumps(aspects, indent=2).encode() + b"\n")
-    warn(f"millmark: wrote {len(aspects)} aspects to {output}")
 
 
 def _cut(desk: Desk, block: int | None) -> Cut:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from millmark.ledger.products import build_order_document, configure
 from millmark.ledger.records import Contract, OrderState, OrderTerms
 from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
-from millmark.services.planning.calendar import parse_calendar
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.document import (
     WEEK_S,
@@ -41,17 +39,10 @@ from millmark.services.planning.forecast.document import (
     week_text,
 )
 from millmark.services.planning.forecast.making import make_forecast, spread
-from millmark.services.planning.forecast.recording import (
-    Parties,
-    build_capacity_groups,
-    build_material_demands,
-    parse_parties,
-)
 from millmark.services.planning.forecast.scoring import score_forecast
 from millmark.services.products.loading import Catalogue
 from tests.support.event_data import encode_event, event_of
 from tests.support.forecast_samples import IDENTITY, KETTLE, MONDAY, cut, grown, sample
-from tests.support.planning_samples import show_calendar
 from tests.support.stores import new_store
 
 ME, OTHER = 1, 2
@@ -59,7 +50,6 @@ UNIT = b"H87"
 CHOSEN = {
     "size": "1.7-l", "colour": "white", "supply": "230-V", "plug": "type-F", "control": "switch", "cable_mm": 1000,
 }  # fmt: skip
-CORPUS = Path(__file__).parents[5] / "shared" / "corpus" / "catena-x"
 
 
 class Ledger:
@@ -336,64 +326,6 @@ def test_a_forecast_that_proves_nothing_is_not_scored(
     then.cut = replace(then.cut, hash=block)
     with pytest.raises(ForecastError, match=cause):
         score_forecast(made, then, grown(made, [1, 2, 3]), anchored)
-
-
-PARTIES: dict[str, Json] = {
-    "customer": "BPNL8888888888XX", "supplier": "BPNL6666666666YY",
-    "customer_site": "BPNS8888888888XX", "supplier_site": "BPNS6666666666YY",
-    "materials": {"appliance": {"number": "K-17", "description": "kettle", "supplier_number": "S-9"}},
-}  # fmt: skip
-
-
-def parties() -> Parties:
-    return parse_parties(canonical_json(PARTIES))
-
-
-def validator(name: str, aspect: str) -> jsonschema_rs.Draft4Validator:
-    path = CORPUS / f"io.catenax.{name}" / "3.0.1" / "gen" / f"{aspect}-schema.json"
-    if not path.is_file():
-        pytest.skip("the Catena-X schemas are not on this machine")
-    return jsonschema_rs.Draft4Validator(json.loads(path.read_text()), validate_formats=True)
-
-
-def test_the_exported_demand_is_valid_for_catena_x(made: ForecastDocument) -> None:
-    [aspect] = build_material_demands(made, parties())
-    validator("week_based_material_demand", "WeekBasedMaterialDemand").validate(aspect)
-    text = json.dumps(aspect)
-    assert f'"demand": {made.totals()[0].quantities[0]}, "pointInTime": "{made.first_week}"' in text
-    assert build_material_demands(made, parties())[0]["materialDemandId"] == aspect["materialDemandId"]
-
-
-def test_the_exported_capacity_is_valid_for_catena_x_and_closures_lower_it() -> None:
-    text = show_calendar("LATHE", 4000, "Europe/Berlin", "06:00", "14:00")
-    closed = text.replace("[[machine]]", "[[closure]]\nfirst = 2026-01-05\nlast = 2026-01-05\n\n[[machine]]", 1)
-    groups = build_capacity_groups(parse_calendar(closed.encode()), parties(), MONDAY, 2, begin_s(MONDAY))
-    check = validator("week_based_capacity_group", "WeekBasedCapacityGroup")
-    for group in groups:
-        check.validate(group)
-        first, second = json.loads(json.dumps(group))["capacities"]
-        assert first["actualCapacity"] < first["maximumCapacity"]
-        assert second["actualCapacity"] == second["maximumCapacity"]
-
-
-@pytest.mark.parametrize(
-    ("change", "cause"),
-    [
-        ({"customer": "ACME"}, "customer is not a business partner number; write BPNL and 12 characters"),
-        ({"supplier_site": "BPNL8888888888XX"}, "supplier_site is not a business partner number"),
-        ({"materials": {"appliance": {"number": "1"}}}, "the material of appliance is malformed"),
-        ({"materials": []}, "the file on the parties is malformed"),
-        ({"other": 1}, "the file on the parties is malformed"),
-    ],
-)
-def test_parties_are_not_guessed(change: dict[str, Json], cause: str) -> None:
-    with pytest.raises(ForecastError, match=cause):
-        parse_parties(canonical_json({**PARTIES, **change}))
-
-
-def test_a_product_without_a_number_is_not_exported(made: ForecastDocument) -> None:
-    with pytest.raises(ForecastError, match="the parties' number for appliance is not stated"):
-        build_material_demands(made, parse_parties(canonical_json({**PARTIES, "materials": {}})))
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
