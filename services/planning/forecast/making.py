@@ -89,7 +89,7 @@ def make_forecast(
     now = document.week_of(history.cut.time_s)
     counted = _count(history, now)
     long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
-    setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent, plain=plain)
+    setting = Setting(weeks, SEASON_WEEKS if long else 1, level_percent, plain=plain)
     keys = list(counted)
     outcome = forecast_demand([np.array(counted[key], dtype=np.float64) for key in keys], setting)
     made = dict(zip(keys, outcome.forecasts, strict=True))
@@ -209,7 +209,7 @@ def _split(count: int, parts: Sequence[float]) -> list[int]:
 
 def _model(setting: Setting, outcome: Outcome) -> dict[str, Json]:
     """Names everything that decides the figures: the method's version, its packages, and what was chosen."""
-    named: dict[str, Json] = {"seasons": list(setting.seasons), "python": platform.python_version()}
+    named: dict[str, Json] = {"season": setting.season, "python": platform.python_version()}
     return {**named, **describe(outcome, setting)}
 
 
