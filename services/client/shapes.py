@@ -7,7 +7,6 @@ from typing import Any, Literal, NotRequired, TypedDict
 __all__ = [
     "About",
     "Anchor",
-    "ApplicationIdentifier",
     "AsOf",
     "Assignment",
     "AssignmentEnergy",
@@ -24,7 +23,6 @@ __all__ = [
     "ContributionOf",
     "CustodyChange",
     "Cut",
-    "Dictionary",
     "Document",
     "DocumentVersion",
     "FactorOf",
@@ -127,17 +125,6 @@ class Anchor(TypedDict):
     size: int
     root: str
     time: str | None
-
-
-class ApplicationIdentifier(TypedDict):
-    ai: str
-    title: str
-    value: str
-    attribute: bool
-    key: bool
-    qualifiers: list[list[str]]
-    requires: list[list[str]]
-    excludes: list[str]
 
 
 class AsOf(TypedDict):
@@ -307,13 +294,6 @@ class Cut(TypedDict):
     part: str
     limit: str
     at: int
-
-
-class Dictionary(TypedDict):
-    edition: str
-    source: str
-    licence: str
-    identifiers: list[ApplicationIdentifier]
 
 
 class Document(TypedDict):

@@ -174,7 +174,6 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/status"): OWNER_ALONE,
     ("GET", "/v1/contexts"): EVERYBODY,
     ("GET", "/v1/contexts/{name}"): EVERYBODY,
-    ("GET", "/v1/application-identifiers"): EVERYBODY,
     ("GET", "/.well-known/did.json"): EVERYBODY,
     ("GET", "/v1/status-lists/{number}"): EVERYBODY,
     ("GET", "/v1/certificates/{id}/credential"): READERS,
