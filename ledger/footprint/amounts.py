@@ -114,11 +114,6 @@ class Amounts:
     def share(self, part: Part) -> Amounts:
         return Amounts(*(share_of(getattr(self, one.name), part) for one in fields(self)))
 
-    @property
-    def metered_permille(self) -> int:
-        """How much of the location-based emissions follows from register readings, rounded down; 0 of nothing."""
-        return self.metered_mg * 1000 // self.location_mg if self.location_mg else 0
-
     def to_json(self) -> dict[str, Json]:
         emitted: Json = {"location": self.location_mg, "market": self.market_mg}
         return {"co2e_mg": emitted, "metered_mg": self.metered_mg, "wh": self.wh}

@@ -1,6 +1,7 @@
 """The application identifiers (AIs) that a GS1 Digital Link can contain, as a table.
 
-Source: the facts of the GS1 Barcode Syntax Dictionary, of the edition that stands below.
+Source: the facts of the GS1 Barcode Syntax Dictionary (https://github.com/gs1/gs1-syntax-dictionary, Apache-2.0), as
+read in July 2026.
 
 A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 
@@ -16,8 +17,6 @@ A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 # fmt: off
 ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
@@ -242,10 +241,3 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
 )
 # fmt: on
 """Sorted by identifier."""
-
-
-EDITION: Final = "2026-07"
-"""Year and month in which the source was read."""
-SOURCE: Final = "https://github.com/gs1/gs1-syntax-dictionary"
-LICENCE: Final = "Apache-2.0"
-"""Licence of the source."""

@@ -426,11 +426,6 @@ class Transformation(Printable):
     outputs: tuple[TransformedQuantity, ...]
 
     @property
-    def is_stated(self) -> bool:
-        """Whether its yield is its maker's statement; everything else conserves quantities."""
-        return self.kind is TransformationKind.CONVERSION
-
-    @property
     def in_place(self) -> bool:
         """Whether it reworked a lot that kept its identifier."""
         return all(taken.component for taken in self.inputs)

@@ -164,8 +164,8 @@ class Setting:
 
     horizon: int
     """Steps to be forecast."""
-    seasons: tuple[int, ...] = (1,)
-    """Lengths of the seasons in steps; 1 for none."""
+    season: int = 1
+    """Length of the season in steps; 1 for none."""
     level_percent: int = 80
     """Level of the intervals."""
     windows: int = 3
@@ -176,8 +176,8 @@ class Setting:
     """Whether only what numpy computes is tried: naive, seasonal naive and smoothing, the past mean of rare demand."""
 
     def __post_init__(self) -> None:
-        if not (1 <= self.horizon <= 520 and self.seasons and all(1 <= one <= 10_000 for one in self.seasons)):
-            raise InputError("horizon or season is out of range", hint="horizon 1 to 520, seasons 1 to 10000 steps")
+        if not (1 <= self.horizon <= 520 and 1 <= self.season <= 10_000):
+            raise InputError("horizon or season is out of range", hint="horizon 1 to 520, season 1 to 10000 steps")
         if not (50 <= self.level_percent <= 99 and 1 <= self.windows <= 12):
             raise InputError("level or number of windows is out of range", hint="level 50 to 99, windows 1 to 12")
 
@@ -221,10 +221,9 @@ class _Tested:
     made: _Made
 
 
-def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None = None) -> Outcome:
-    """Forecasts each history; values are one for each step, the latest last. `known`: covariates for each series, a row
-    for each step of history and horizon. Raises InputError for a history that is empty or not finite, for missing
-    covariates, and if a package is missing that these histories need."""
+def forecast_demand(histories: Sequence[Values], setting: Setting) -> Outcome:
+    """Forecasts each history; values are one for each step, the latest last. Raises InputError for a history that is
+    empty or not finite, and if a package is missing that these histories need."""
     for history in histories:
         if not len(history) or not np.isfinite(history).all():
             raise InputError(
@@ -245,9 +244,7 @@ def forecast_demand(histories: Sequence[Values], setting: Setting, known: Sequen
     if choice is not None:
         found |= {place: _sparse(histories[place], setting, choice) for place in sparse}
     regular = [place for place, kind in enumerate(kinds) if kind == "regular"]
-    outcome = _forecast_regular(
-        [histories[one] for one in regular], setting, None if known is None else [known[one] for one in regular]
-    )
+    outcome = _forecast_regular([histories[one] for one in regular], setting)
     found |= dict(zip(regular, outcome.forecasts, strict=True))
     ordered = tuple(found[place] for place in range(len(histories)))
     return Outcome(ordered, outcome.chosen, outcome.losses, choice, outcome.gated, outcome.windows)
@@ -286,18 +283,18 @@ def _sparse(history: Values, setting: Setting, choice: Choice) -> Forecast:
     return Forecast(made, low, high, method, Note.SPARSE.write())
 
 
-def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> Outcome:
+def _forecast_regular(histories: Sequence[Values], setting: Setting) -> Outcome:
     if not histories:
         return Outcome((), NAIVE)
     length = _window(histories, setting)
-    tested = _back_test(histories, setting, length, known)
+    tested = _back_test(histories, setting, length)
     losses = _losses(tested)
     chosen = min(losses, key=lambda name: losses[name], default=NAIVE)
     by_series: list[list[_Tested]] = [[] for _ in histories]
     for one in tested:
         by_series[one.series].append(one)
     used = [_gate(own, chosen) for own in by_series]
-    final = _candidates(histories, setting, known)
+    final = _candidates(histories, setting)
     rows = [_errors(own, chosen, length) for own in by_series]
     scales = [scale_of(history[-members.RECENT :], 1) for history in histories]
     widths = half_widths(rows, scales, length, setting.level_percent / 100)
@@ -310,21 +307,21 @@ def _forecast_regular(histories: Sequence[Values], setting: Setting, known: Sequ
     return Outcome(made, chosen, losses, None, sum(one != chosen for one in used), len(tested))
 
 
-def _candidates(histories: Sequence[Values], setting: Setting, known: Sequence[Values] | None) -> list[_Made]:
+def _candidates(histories: Sequence[Values], setting: Setting) -> list[_Made]:
     """All candidates' forecasts, for each series those that can be had."""
-    kept = max(members.RECENT, _SEASONS_KEPT * max(setting.seasons))
+    kept = max(members.RECENT, _SEASONS_KEPT * setting.season)
     found: list[_Made] = []
     for history in histories:
         made: _Made = {NAIVE: members.naive(history, setting.horizon)}
-        made[SEASONAL] = members.seasonal_naive(history, setting.horizon, max(setting.seasons))
+        made[SEASONAL] = members.seasonal_naive(history, setting.horizon, setting.season)
         if setting.plain:
             made["Smoothing"] = members.smoothing(history[-kept:], setting.horizon)
         else:
-            made |= members.forecast_members(history[-kept:], setting.horizon, setting.seasons)
+            made |= members.forecast_members(history[-kept:], setting.horizon, setting.season)
         found.append(made)
     if setting.plain:
         return found
-    learned = members.forecast_with_trees(histories, setting.horizon, setting.seasons, known)
+    learned = members.forecast_with_trees(histories, setting.horizon, setting.season)
     for made, values in zip(found, learned or (), strict=bool(learned)):
         made[_TREES] = values
         made |= {f"{name} and {_TREES}": (made[name] + values) / 2 for name in _BLENDED if name in made}
@@ -337,9 +334,7 @@ def _window(histories: Sequence[Values], setting: Setting) -> int:
     return max(1, min(setting.horizon, (middle - _SHORTEST) // setting.windows))
 
 
-def _back_test(
-    histories: Sequence[Values], setting: Setting, length: int, known: Sequence[Values] | None
-) -> list[_Tested]:
+def _back_test(histories: Sequence[Values], setting: Setting, length: int) -> list[_Tested]:
     """The last windows of each history that is long enough, forecast from what came before."""
     tested, shorter = [], replace(setting, horizon=length)
     for window in range(1, setting.windows + 1):
@@ -348,12 +343,9 @@ def _back_test(
         if not places:
             break
         past = [histories[place][:-cut] for place in places]
-        extra = None
-        if known is not None:
-            extra = [known[place][: len(one) + length] for place, one in zip(places, past, strict=True)]
-        for place, before, made in zip(places, past, _candidates(past, shorter, extra), strict=True):
+        for place, before, made in zip(places, past, _candidates(past, shorter), strict=True):
             actual = histories[place][len(before) : len(before) + length]
-            tested.append(_Tested(place, actual, scale_of(before, max(setting.seasons)), made))
+            tested.append(_Tested(place, actual, scale_of(before, setting.season), made))
     return tested
 
 

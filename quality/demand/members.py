@@ -52,26 +52,23 @@ def smoothing(history: Values, horizon: int) -> Values:
     return np.repeat(level, horizon)
 
 
-def forecast_members(history: Values, horizon: int, seasons: Sequence[int]) -> Mapping[str, Values]:
-    """By name: the four members and their `Median`; `MSTL` where a season is longer than they take, or there are two.
-    Nothing for a history that is too short or never changes: there the naive forecast is as good. Raises InputError if
-    statsforecast is not installed."""
+def forecast_members(history: Values, horizon: int, season: int) -> Mapping[str, Values]:
+    """By name: the four members and their `Median`; `MSTL` where the season is longer than they take. Nothing for a
+    history that is too short or never changes: there the naive forecast is as good. Raises InputError if statsforecast
+    is not installed."""
     if len(history) < _LEAST or np.ptp(history) == 0:
         return {}
     models, found = _models(), {}
-    short = [season for season in seasons if 1 < season <= LONGEST]
-    if len(short) < 2:
-        season = short[0] if short and len(history) >= 2 * short[0] + 4 else 1
-        for name in NAMES:
-            made = _forecast(models[name], history, horizon, season_length=season)
-            if made is not None:
-                found[name] = made
-        if found:
-            found["Median"] = np.median(list(found.values()), axis=0)
-    fitting = [season for season in seasons if season > 1 and len(history) >= 2 * season + 4]
-    if len(fitting) > 1 or any(season > LONGEST for season in fitting):
+    fits = len(history) >= 2 * season + 4
+    for name in NAMES:
+        made = _forecast(models[name], history, horizon, season_length=season if fits and season <= LONGEST else 1)
+        if made is not None:
+            found[name] = made
+    if found:
+        found["Median"] = np.median(list(found.values()), axis=0)
+    if fits and season > LONGEST:
         trend = models["AutoETS"](model="ZZN")
-        made = _forecast(models["MSTL"], history, horizon, season_length=fitting, trend_forecaster=trend)
+        made = _forecast(models["MSTL"], history, horizon, season_length=season, trend_forecaster=trend)
         if made is not None:
             found["MSTL"] = made
     return found
@@ -105,9 +102,8 @@ def _models() -> Mapping[str, Any]:
 
 
 # One LightGBM model over all series: what the others' past says about how a series goes on.
-# A row is a series at a moment: its latest changes, what it did a season ago, how much it varies, and covariates of the
-# step to be forecast, all over the series' own scale. There is a model for each step; it forecasts the change since the
-# last value.
+# A row is a series at a moment: its latest changes, what it did a season ago and how much it varies, all over the
+# series' own scale. There is a model for each step; it forecasts the change since the last value.
 
 LEAST_ROWS = 400
 """Fewer are not learned from: the trees would remember them."""
@@ -136,46 +132,25 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-def forecast_with_trees(
-    histories: Sequence[Values], horizon: int, seasons: Sequence[int], known: Sequence[Values] | None = None
-) -> list[Values] | None:
-    """A forecast for each history; None where they are too few and too short to learn from. `known`: for each series
-    its covariates, a row for each step of history and horizon, such as holidays and prices that are known ahead. Raises
-    InputError if LightGBM is not installed, or a covariate is missing for a step."""
-    season = max(seasons)
-    _verify_known(histories, horizon, known)
+def forecast_with_trees(histories: Sequence[Values], horizon: int, season: int) -> list[Values] | None:
+    """A forecast for each history; None where they are too few and too short to learn from. Raises InputError if
+    LightGBM is not installed."""
     rows, wanted = [], []
-    for place, history in enumerate(histories):
+    for history in histories:
         for back in range(horizon, horizon + _MOMENTS * _APART, _APART):
             end = len(history) - back
             if end < _LEAST_HISTORY:
                 break
             past = history[:end]
             scale = scale_of(past[-RECENT:], 1)
-            rows.append(_features(past, scale, horizon, season, None if known is None else known[place]))
+            rows.append(_features(past, scale, horizon, season))
             wanted.append((history[end : end + horizon] - past[-1]) / scale)
     if len(rows) < LEAST_ROWS:
         return None
     scales = [scale_of(history[-RECENT:], 1) for history in histories]
-    asked = [
-        _features(history, scale, horizon, season, None if known is None else known[place])
-        for place, (history, scale) in enumerate(zip(histories, scales, strict=True))
-    ]
+    asked = [_features(history, scale, horizon, season) for history, scale in zip(histories, scales, strict=True)]
     changes = _fit(np.array(rows), np.array(wanted), np.array(asked))
     return [history[-1] + change * scale for history, change, scale in zip(histories, changes, scales, strict=True)]
-
-
-def _verify_known(histories: Sequence[Values], horizon: int, known: Sequence[Values] | None) -> None:
-    if known is None:
-        return
-    if len(known) != len(histories):
-        raise InputError("there are covariates for some series alone", hint="give them for each, or for none")
-    for history, values in zip(histories, known, strict=True):
-        if len(values) != len(history) + horizon or not np.isfinite(values).all():
-            raise InputError(
-                f"covariates are missing for some of {len(history)} past and {horizon} coming weeks",
-                hint="give a finite number for each week",
-            )
 
 
 def _fit(rows: Values, wanted: Values, asked: Values) -> Values:
@@ -188,7 +163,7 @@ def _fit(rows: Values, wanted: Values, asked: Values) -> Values:
     return found
 
 
-def _features(past: Values, scale: float, horizon: int, season: int, known: Values | None) -> list[float]:
+def _features(past: Values, scale: float, horizon: int, season: int) -> list[float]:
     """Latest changes, those of one and two seasons ago, length, level, and how much it varied lately."""
     last, length = past[-1], len(past)
     lags = [*range(1, 14), 26, 39, 52]
@@ -202,8 +177,6 @@ def _features(past: Values, scale: float, horizon: int, season: int, known: Valu
     found += [float(np.log(length)), float(np.log1p(abs(last) / scale))]
     found.append(float(np.corrcoef(steps[:-1], steps[1:])[0, 1]) if varied else 0.0)
     found += [float(np.abs(part).mean()) / scale if len(part) else 0.0 for part in (steps, steps[-8:])]
-    if known is not None:
-        found += [float(one) for one in np.ravel(known[length : length + horizon])]
     return found
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal, NotRequired, TypedDict
 __all__ = [
     "About",
     "Anchor",
-    "ApplicationIdentifier",
     "AsOf",
     "Assignment",
     "AssignmentEnergy",
@@ -24,7 +23,6 @@ __all__ = [
     "ContributionOf",
     "CustodyChange",
     "Cut",
-    "Dictionary",
     "Document",
     "DocumentVersion",
     "FactorOf",
@@ -57,7 +55,6 @@ __all__ = [
     "OfferShown",
     "OpenedSession",
     "OpenedStream",
-    "OptionWanted",
     "Order",
     "OrderTermsBody",
     "OrderTrace",
@@ -76,7 +73,6 @@ __all__ = [
     "PageOfOpenedStream",
     "PageOfOrder",
     "PageOfParticipant",
-    "PageOfPreferencesFound",
     "PageOfRecordStatus",
     "PageOfRegisteredMachine",
     "PageOfSetpointShown",
@@ -85,7 +81,6 @@ __all__ = [
     "PersonSession",
     "PlanCheckShown",
     "PlanShown",
-    "PreferencesFound",
     "Ready",
     "Recall",
     "RecallCounts",
@@ -110,7 +105,6 @@ __all__ = [
     "TransformedQuantity",
     "TroubleState",
     "ValueShown",
-    "ValueWanted",
     "Waiver",
     "WantedForecast",
     "WantedValue",
@@ -131,17 +125,6 @@ class Anchor(TypedDict):
     size: int
     root: str
     time: str | None
-
-
-class ApplicationIdentifier(TypedDict):
-    ai: str
-    title: str
-    value: str
-    attribute: bool
-    key: bool
-    qualifiers: list[list[str]]
-    requires: list[list[str]]
-    excludes: list[str]
 
 
 class AsOf(TypedDict):
@@ -311,13 +294,6 @@ class Cut(TypedDict):
     part: str
     limit: str
     at: int
-
-
-class Dictionary(TypedDict):
-    edition: str
-    source: str
-    licence: str
-    identifiers: list[ApplicationIdentifier]
 
 
 class Document(TypedDict):
@@ -621,11 +597,6 @@ class OpenedStream(TypedDict):
     opened_at: str | None
 
 
-class OptionWanted(TypedDict):
-    option: str
-    values: list[ValueWanted]
-
-
 class Order(TypedDict):
     subject: str
     identifier: str | None
@@ -752,11 +723,6 @@ class PageOfParticipant(TypedDict):
     next: str | None
 
 
-class PageOfPreferencesFound(TypedDict):
-    items: list[PreferencesFound]
-    next: str | None
-
-
 class PageOfRecordStatus(TypedDict):
     items: list[RecordStatus]
     next: str | None
@@ -828,13 +794,6 @@ class PlanShown(TypedDict):
     rows: list[RowShown]
     reworked: list[RowShown]
     legs: list[LegShown]
-
-
-class PreferencesFound(TypedDict):
-    product: str
-    digest: str
-    block: int
-    options: list[OptionWanted]
 
 
 class Ready(TypedDict):
@@ -1105,11 +1064,6 @@ class ValueShown(TypedDict):
     value: int
 
 
-class ValueWanted(TypedDict):
-    value: str
-    share_percent: int
-
-
 class Waiver(TypedDict):
     sequence: int
     lot: str
@@ -1150,7 +1104,6 @@ class Webhook(TypedDict):
     created_at: str | None
     delivered_at: str | None
     person: int | None
-    query: str | None
 
 
 class Webhooks(TypedDict):

@@ -105,7 +105,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     )
     add_api(table, api)
     status.add_monitoring(table, parts.store, background.readiness, background.follower, metrics)
-    epcis.add_epcis(table, parts.store, background.recorder, loopback=api.loopback_webhooks)
+    epcis.add_epcis(table, parts.store, background.recorder)
     relay.add_relay(table, parts.relay)
     add_recording(table, recording)
     docs.add_documentation(table, app)

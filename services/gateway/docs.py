@@ -97,7 +97,6 @@ _ROOMS = {
     "offers": "planning",
     "plans": "planning",
     "forecasts": "planning",
-    "preferences": "planning",
     "lots": "lots",
     "custody": "custody",
     "certificates": "inspections",

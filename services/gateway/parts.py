@@ -23,7 +23,6 @@ from millmark.services.access.people.openid import Provider
 from millmark.services.audit import AuditLog
 from millmark.services.check.build import BUILT
 from millmark.services.gateway.consortium import Upkeep
-from millmark.services.gateway.epcis import QuerySource
 from millmark.services.gateway.follower import (
     CopiesWatch,
     DirectoryFollower,
@@ -208,8 +207,8 @@ def _build_dispatcher(
     store: Store, delivery: DeliveryPolicy, logger: FilteringBoundLogger, follower: FollowerThread | None
 ) -> Dispatcher:
     if follower is None:
-        return Dispatcher(store, delivery, logger, queries=QuerySource(store))
-    return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh, queries=QuerySource(store))
+        return Dispatcher(store, delivery, logger)
+    return Dispatcher(store, delivery, logger, is_fresh=follower.is_fresh)
 
 
 def _build_handovers(

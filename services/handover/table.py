@@ -247,7 +247,6 @@ class Gets(enum.Enum):
         "the plan's seal, opened; of the plan's document: the list of offers, the slot prices, its rows and legs"
     )
     PLAN = "the plan's seal, opened; the plan's document"
-    SIGNAL = "the signal, opened: minutes by kind of work and week, its own part"
 
 
 @dataclass(slots=True)
@@ -430,12 +429,6 @@ def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: A
             to.add(papers.plan_paths(rows, row, recipient)[0], WHOLE)
 
 
-def _add_signal(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, What.SIGNAL):
-        if recipient in papers.signalled(rows, row):
-            to.leaves.add(row.leaf)
-
-
 _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
     Gets.ORDER_NAME: _add_order_name,
     Gets.ORDER_DOCUMENT: _add_order_document,
@@ -457,7 +450,6 @@ _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] =
     Gets.OFFERS: _add_offers,
     Gets.PLAN_PART: _add_plan_part,
     Gets.PLAN: _add_plan,
-    Gets.SIGNAL: _add_signal,
 }
 
 
@@ -651,13 +643,6 @@ TABLE: tuple[Entry, ...] = (
         "readers that the call names",
         {Gets.PLAN},
         find(papers.readers, What.PLAN),
-    ),
-    Entry(
-        ("StreamAnchored",),
-        "coordinator, of a capacity signal in its stream",
-        "the owner of machines that it is for",
-        {Gets.SIGNAL},
-        find(papers.signalled, What.SIGNAL),
     ),
 )
 

@@ -1,1 +1,1 @@
-"""Standards that partners' systems use: GS1 Digital Link and QR, EPCIS 2.0, credentials, inspection certificates."""
+"""Standards that partners' systems use: GS1 Digital Link and QR, EPCIS 2.0, credentials, carbon footprints."""

@@ -19,7 +19,6 @@ from millmark.ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_o
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import (
-    AssignmentRow,
     ChainIdentityRow,
     KeyRow,
     MachineRow,
@@ -29,7 +28,6 @@ from millmark.ledger.store.rows import (
 )
 from millmark.services.planning import omission, papers, reading
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.recording import SIGNAL_FORMAT, parse_signal
 from millmark.services.planning.offers import why_not_lawful
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
 
@@ -99,11 +97,10 @@ class _Verifier:
             (OFFER_FORMAT, LeafKind.OFFER): self._offer,
             (WITHDRAWAL_FORMAT, LeafKind.OFFER): self._withdrawal,
             (papers.SEAL_FORMAT, LeafKind.PLAN): self._plan,
-            (SIGNAL_FORMAT, LeafKind.PLAN): self._signal,
         }
         verify = forms.get((form, opened.kind))
         if verify is None:
-            cause = f"entry {opened.index} in it is neither a call, an offer, a plan nor a capacity signal"
+            cause = f"entry {opened.index} in it is neither a call, an offer nor a plan"
             raise PlanningError(cause, hint="update this program")
         what, call = verify(opened, leaf)
         sender, proof = self._record.participant, b"".join(opened.proof)
@@ -174,22 +171,6 @@ class _Verifier:
         self.arrival.roots.add(seal.claims)
         self.arrival.plans.append(PlanRow(seal.plan, seal.call, leaf, seal.claims, opened.index))
         return What.PLAN, seal.call
-
-    def _signal(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
-        signal = parse_signal(opened.entry)
-        if (signal.chain_id, signal.ledger) != (self._ledger.chain_id, self._ledger.ledger):
-            raise PlanningError("a capacity signal in it is for another ledger")
-        if (signal.sender, signal.to) != (self._record.participant, self._recipient):
-            raise PlanningError("a capacity signal in it is not from its sender to this company")
-        if not self._works_for(signal.sender):
-            raise PlanningError("its sender has neither called this company nor an order on its machines")
-        return What.SIGNAL, signal.forecast
-
-    def _works_for(self, coordinator: int) -> bool:
-        if self._rows.find(CallRow, coordinator=coordinator):
-            return True
-        orders = self._rows.values(AssignmentRow, "order", "owner", [self._recipient])
-        return bool(self._rows.among(OrderRow, "subject", orders, coordinator=coordinator))
 
     def _known(self, digest: bytes) -> Call:
         call = self._calls.get(digest) or papers.find_call(self._rows, digest)

@@ -303,7 +303,6 @@ KIND_OF = {
     What.OFFER: LeafKind.OFFER,
     What.WITHDRAWAL: LeafKind.OFFER,
     What.PLAN: LeafKind.PLAN,
-    What.SIGNAL: LeafKind.PLAN,
 }
 Paths = tuple[tuple[str, ...], ...]
 
@@ -336,12 +335,6 @@ def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
     """Who made offers for the call of a plan, and who carries something by it; readers get it whole."""
     offers = rows.find(LeafRow, call=leaf.call, what=What.OFFER)
     return ({row.owner for row in offers} | _carriers(rows, leaf)) - readers(rows, leaf)
-
-
-def signalled(_rows: Rows, leaf: LeafRow) -> set[int]:
-    """Whom a capacity signal tells what is expected of its machines."""
-    to = leaf.value.get("to") if isinstance(leaf.value, dict) else None
-    return {to if isinstance(to, int) else 0}
 
 
 def objective_of(rows: Rows, leaf: LeafRow) -> str:
@@ -450,11 +443,6 @@ def seal_plan(connection: Connection, stream: OwnStream, call: Call, plan: Plan,
         PlanRow(plan.digest, plan.call, sealed.leaves[0], claims.root, sealed.first)
     )
     return sealed
-
-
-def seal_signals(connection: Connection, stream: OwnStream, forecast: bytes, signals: Sequence[Json]) -> Sealed:
-    """Writes what owners of machines are told of a forecast, by its digest: at least one entry."""
-    return _append(connection, stream, [(What.SIGNAL, forecast, one) for one in signals])
 
 
 def seal_event(connection: Connection, stream: OwnStream, entry: Mapping[str, Json]) -> Sealed:

@@ -20,7 +20,6 @@ class What:
     OFFER = "offer"
     WITHDRAWAL = "withdrawal"
     PLAN = "plan"
-    SIGNAL = "signal"
 
 
 @dataclass(slots=True)
@@ -30,7 +29,7 @@ class LeafRow:
     leaf: bytes
     """RFC 9162 leaf hash."""
     call: bytes
-    """Digest of the call that it belongs to; of a signal, that of its forecast."""
+    """Digest of the call that it belongs to."""
     what: str
     """A constant of `What`."""
     owner: int

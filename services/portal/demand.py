@@ -15,7 +15,6 @@ from millmark.ledger.canonical import parse_hex32
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import CanonicalError, ChainError, NotFoundError
 from millmark.ledger.products import Product, name_in
-from millmark.ledger.provenance import open_reader
 from millmark.ledger.records import Role
 from millmark.ledger.store import Connection, Store
 from millmark.quality.notes import read_note
@@ -37,7 +36,6 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.reading import reading
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products.loading import Catalogue as Products
 
@@ -256,9 +254,6 @@ class DemandPages:
         if company is None:
             raise NotFoundError("forecasts are shown to participants alone")
         values: dict[str, Any] = {"document": None, "products": [], "hits": [], "cut": None}
-        with open_reader(self._store, principal.viewer) as reader, reading(self._store) as shelf:
-            received = recording.read_received(shelf, company)
-            values["received"] = [(reader.party(one.sender), _weekly(one)) for one in received]
         if digest is not None:
             values |= self._values(request, digest, company)
         return self._pages.render(request, "demand.html", forms=self._forms, **values)
@@ -294,20 +289,6 @@ class DemandPages:
             return find(self._chain)
         except (ChainError, ForecastError):
             return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What one company expects of this company's machines, of one kind."""
-
-    kind: str
-    weeks: tuple[tuple[str, int, int, int], ...]
-    """Week, lower end, minutes, upper end."""
-
-
-def _weekly(signal: recording.CapacitySignal) -> list[_Work]:
-    names = [week_text(monday) for monday in signal.mondays]
-    return [_Work(one.kind, tuple(zip(names, one.low, one.minutes, one.high, strict=True))) for one in signal.capacity]
 
 
 class _Reader:

@@ -21,7 +21,6 @@ from millmark.ledger.records import Role
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.planning.calendar import CALENDAR_FILE, find_earliest, read_calendar
-from millmark.services.planning.forecast.preferences import Shares, order_options
 from millmark.services.portal.acting.things import Sent
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages
 from millmark.services.products import Catalogue as Products
@@ -140,17 +139,6 @@ def _read(product: products.Product, texts: Mapping[str, str]) -> tuple[dict[str
         except SpecificationError:
             problems[key] = _problem(product.by_key[key], text)
     return chosen, problems
-
-
-def show_wanted_first(state: Configuring, shares: Mapping[str, Mapping[str, int]]) -> Configuring:
-    """The same, with the values of each option in the order in which they are wanted. `shares`: by option and value."""
-    ordered = order_options(state.product, shares)
-    options = tuple(_sort(one, ordered.get(one.option.key, ())) for one in state.options)
-    return replace(state, options=options)
-
-
-def _sort(shown: OptionShown, values: Sequence[str]) -> OptionShown:
-    return replace(shown, choices=tuple(sorted(shown.choices, key=lambda choice: values.index(choice.value))))
 
 
 def _problem(option: products.Option, text: str) -> str:
@@ -285,8 +273,6 @@ class Ordering:
     pages: Pages
     forms: Forms
     go_on: Callable[[Request, dict[str, str]], Response]
-    shares: Callable[[], Mapping[str, Shares]] = dict
-    """What is kept of preferences, by product; the most wanted value of each option is shown first."""
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -339,7 +325,7 @@ class Ordering:
     ) -> Response:
         catalogue = self.pages.catalogue(request)
         language = catalogue.language.value
-        state = show_wanted_first(build_configuring(product, filled), self.shares().get(product.product, {}))
+        state = build_configuring(product, filled)
         words = Wording(product, catalogue)
         values: dict[str, Any] = {
             "product": product,

@@ -21,7 +21,6 @@ from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Principal, SignIn, UnauthenticatedError, rules, signin
 from millmark.services.access.people.people import Pairing
 from millmark.services.documents import Documents
-from millmark.services.planning.forecast.preferences import Shares, read_shares
 from millmark.services.planning.making import PlanMaker, Ties
 from millmark.services.portal.acting.acting import ACTS, Acting
 from millmark.services.portal.acting.acts import Acts
@@ -74,12 +73,6 @@ class Office:
     """Returns the position after the last of them."""
     pairing: Pairing
     consortium: ConsortiumDesk
-
-
-def _read_wanted(store: Store) -> Mapping[str, Shares]:
-    """What is kept of preferences, aggregates alone."""
-    with store.reading() as connection:
-        return read_shares(connection)
 
 
 def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
@@ -146,8 +139,7 @@ class Portal:
         """Ordering, acting and planning."""
         store, pages, forms = self._store, self.pages, self.forms
         acting = ActingPages(self.acting, pages, forms)
-        open_order, read_wanted = partial(_open_order, acting), partial(_read_wanted, store)
-        yield from Ordering(office.home, pages, forms, open_order, read_wanted).routes()
+        yield from Ordering(office.home, pages, forms, partial(_open_order, acting)).routes()
         yield from Listings(store, pages, forms, self.acting).routes()
         yield from acting.routes()
         yield from at_machine.AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()

@@ -1,7 +1,6 @@
-"""The thread that delivers records, or the events of a query, to webhooks: one delivery at a time per subscription,
-subscriptions concurrently.
+"""The thread that delivers records to webhooks: one delivery at a time per subscription, subscriptions concurrently.
 
-    1 read what follows the subscription's cursor, from its `Source`
+    1 read the records that follow the subscription's cursor
     2 send one
     3 once the receiver has accepted it, advance the cursor on disk, then send the next
 
@@ -26,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -41,9 +40,6 @@ from millmark.services.webhooks.http_post import DeliveryResult, WebhookGround, 
 from millmark.services.webhooks.repository import WebhookRepository, WebhookRow
 from millmark.services.webhooks.subscriptions import PERSON, FeedEntry, Filter, RecordFeed, State, signing_secrets
 
-# What a subscription delivers: the dispatcher asks its source for the next deliveries, and stores the cursor that
-# comes with each.
-
 _AT_ONCE: Final = 100
 """Records read per query."""
 
@@ -55,11 +51,9 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     sign: Callable[[int], Mapping[str, str]]
-    """Returns the headers that sign it at a time in milliseconds since 1970; empty if it is not signed."""
+    """Returns the headers that sign it at a time in milliseconds since 1970."""
     cursor: Mapping[str, int]
     """Columns of the subscription once the receiver has accepted it."""
-    size: int = 1
-    """How many events it has: with more than one, it can be sent in smaller parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +65,12 @@ class Batch:
     """Columns of the subscription once all were accepted: they move past what is not for this receiver."""
 
 
-class Source(Protocol):
-    """Where the deliveries of a kind of subscription come from."""
-
-    scope: Scope
-    """Without it, a credential receives nothing."""
-
-    def behind(self, connection: Connection, rows: Sequence[WebhookRow], now_ms: int) -> list[WebhookRow]:
-        """The subscriptions, out of `rows`, for which there may be something to deliver."""
-        ...
-
-    def next(self, row: WebhookRow, now_ms: int) -> Batch | None:
-        """What follows the subscription's cursor; None if there is nothing."""
-        ...
-
-
-class RecordSource:
-    """The ledger's final records, as CloudEvents."""
-
-    scope = Scope.EVENTS
-
-    def __init__(self, store: Store) -> None:
-        self._feed = RecordFeed(store)
-
-    def behind(self, connection: Connection, rows: Sequence[WebhookRow], now_ms: int) -> list[WebhookRow]:  # noqa: ARG002 - the protocol's; records are due at once
-        end = Feed(connection).end()
-        return [row for row in rows if row.registry_sequence < end.registry or row.ledger_sequence < end.ledger]
-
-    def next(self, row: WebhookRow, now_ms: int) -> Batch | None:  # noqa: ARG002 - the protocol's; records are due at once
-        position = Position(row.registry_sequence, row.ledger_sequence)
-        wanted = Filter(frozenset(row.kinds.split()), frozenset(map(bytes.fromhex, row.subjects.split())))
-        entries, end = self._feed.after(position, _AT_ONCE, None if row.owner else row.participant, wanted)
-        return None if end == position else Batch([_deliver(row, entry) for entry in entries], _cursor(end))
+def _read_next(feed: RecordFeed, row: WebhookRow) -> Batch | None:
+    """The records that follow the subscription's cursor, as CloudEvents; None if there are none."""
+    position = Position(row.registry_sequence, row.ledger_sequence)
+    wanted = Filter(frozenset(row.kinds.split()), frozenset(map(bytes.fromhex, row.subjects.split())))
+    entries, end = feed.after(position, _AT_ONCE, None if row.owner else row.participant, wanted)
+    return None if end == position else Batch([_deliver(row, entry) for entry in entries], _cursor(end))
 
 
 def _deliver(row: WebhookRow, entry: FeedEntry) -> Delivery:
@@ -124,7 +92,6 @@ _MAX_SIDE_BY_SIDE: Final = 64
 _DATABASE_THREADS: Final = 4
 _RETRY_S: Final = 2.0
 _MAX_STOP_S: Final = 15.0
-_TOO_LARGE: Final = 413
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +121,11 @@ class Dispatcher(Looped):
         logger: FilteringBoundLogger,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         is_fresh: Callable[[], bool] = lambda: True,
-        queries: Source | None = None,
     ) -> None:
-        """`is_fresh` tells whether the index has the latest suspensions; nothing is delivered while it has not. Without
-        `queries`, subscriptions to queries wait."""
+        """`is_fresh` tells whether the index has the latest suspensions; nothing is delivered while it has not."""
         self._is_fresh = is_fresh
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
-        self._records, self._queries = RecordSource(store), queries
+        self._feed = RecordFeed(store)
         self._holder = process_identity.describe_process(os.getpid())
         self._not_read = FailureLog(logger, "webhooks not read")
         self._not_served = FailureLog(logger, "webhook not served")
@@ -229,20 +194,12 @@ class Dispatcher(Looped):
         with self._store.reading() as connection:
             # Read without a claim: whether the subscription is really free is decided in `_claim`, in one transaction.
             rows, retry_ms = (webhooks := WebhookRepository(connection)).due(now_ms), webhooks.next_try_ms(now_ms)
-            sources = {id(one): one for row in rows if (one := self._source(row)) is not None}
-            behind = {
-                row.id
-                for source in sources.values()
-                for row in source.behind(connection, [row for row in rows if self._source(row) is source], now_ms)
-            }
-        if not behind and not any(row.query for row in rows):  # those to queries may be due at times of their own
+            end = Feed(connection).end()
+        behind = [row for row in rows if row.registry_sequence < end.registry or row.ledger_sequence < end.ledger]
+        if not behind:
             until_s = math.inf if retry_ms is None else (retry_ms - now_ms) / 1000
             self._pause_s = min(self.loop.idle(self._pause_s), until_s)
-        # In the order of the rows, in which the longest overdue come first, whatever their source.
-        return [row for row in rows if row.id in behind and self._may_claim(row)]
-
-    def _source(self, row: WebhookRow) -> Source | None:
-        return self._queries if row.query else self._records
+        return [row for row in behind if self._may_claim(row)]
 
     def _may_claim(self, row: WebhookRow) -> bool:
         # A claim ends when it expires, or at once if its process is known to be dead (after a crash).
@@ -271,11 +228,8 @@ class Dispatcher(Looped):
     def _claim_next(self, id_: str) -> tuple[WebhookRow, Batch] | None:
         """Claims a subscription and reads its next deliveries. None if there are none, or it cannot be claimed."""
         row = self._claim(id_)
-        source = None if row is None else self._source(row)
-        if row is None or source is None:
-            return None
-        batch = source.next(row, self._clock_ms())
-        return None if batch is None else (row, batch)
+        batch = None if row is None else _read_next(self._feed, row)
+        return None if row is None or batch is None else (row, batch)
 
     def _claim(self, id_: str) -> WebhookRow | None:
         with self._store.transaction() as connection:
@@ -299,19 +253,16 @@ class Dispatcher(Looped):
     def _access_ended(self, connection: Connection, row: WebhookRow) -> str:
         """Why the API key or the person that the subscription is bound to has no access any more; empty while it has,
         or if it is bound to neither."""
-        source = self._source(row)
-        if not row.credential or source is None:
+        if not row.credential:
             return ""
         if row.credential.startswith(PERSON):
             person = PeopleRepository(connection).person(int(row.credential.removeprefix(PERSON)))
-            may = person is not None and source.scope in rules.PersonRole(person.role).scopes
+            may = person is not None and Scope.EVENTS in rules.PersonRole(person.role).scopes
             return "" if may else WebhookGround.PERSON_GONE.write()
         found = repository.AccessRepository(connection).credential(row.credential)
         if found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000:
             return WebhookGround.KEY_ENDED.write(key=row.credential)
-        # It may have been resumed with a key that could not have made it.
-        may = source.scope in found.scopes.split()
-        return "" if may else WebhookGround.NO_KEY_SCOPE.write(key=row.credential, scope=source.scope)
+        return ""
 
     def _held_until(self) -> int:
         # Twice the longest delivery and a second: a live process renews its claim before another may take over.
@@ -345,10 +296,6 @@ class Dispatcher(Looped):
                 return goes_on and not self._access_ended(connection, row)
             found = self._held(webhooks, row.id)
             if found is None:
-                return False
-            if result.status == _TOO_LARGE and delivery.size > 1:
-                # The standard's way to ask for smaller parts, and no failure: there is something else to try at once.
-                webhooks.change(row.id, most_events=delivery.size // 2, reason=result.reason)
                 return False
             attempts = found.attempts + 1
             waits = self._policy.retry_waits_s

@@ -52,7 +52,6 @@ class WebhookGround(phrases.Phrase):
     PARTICIPANT_SUSPENDED = "its participant is suspended"
     PERSON_GONE = "the person who had it was removed, or may no longer receive records"
     KEY_ENDED = "API key {key:s} was revoked, or has expired"
-    NO_KEY_SCOPE = "API key {key:s} lacks the scope {scope:s}"
     NO_ANSWER = "no answer within {seconds:s} s"
     NO_HTTP = "the response is not valid HTTP"
     REDIRECTED = "answered {status:d}: redirects are not followed"

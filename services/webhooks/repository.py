@@ -46,17 +46,6 @@ class WebhookRow:
     held_until_ms: int
     credential: str
     """Public part of the API key, or `person-NUMBER` of the person, to which it is bound; empty for none."""
-    query: str = ""
-    """Name of the participant's EPCIS query whose events it receives; empty for one to records."""
-    controls: str = ""
-    """When the query is executed, as JSON (millmark.services.interop.epcis.named_queries); empty for
-    records."""
-    event_number: int = 0
-    """The cursor of a query: the last captured event that the receiver accepted or that was not meant for it."""
-    due_ms: int = 0
-    """The time of the schedule for which the query is being executed, or next will be; 0 without a schedule."""
-    most_events: int = 0
-    """Most events of a query per delivery: fewer once the receiver has answered that a delivery was too large."""
 
 
 _SCHEMA = schema_of("millmark.services")
@@ -82,15 +71,6 @@ class WebhookRepository:
         if participant is not None:
             query = query.where(webhooks.c.participant == participant)
         return [_row(one) for one in self._connection.execute(query)]
-
-    def of_query(self, participant: int, query: str) -> list[WebhookRow]:
-        """A participant's subscriptions to its query of that name; oldest first."""
-        return [one for one in self.all(participant) if one.query == query]
-
-    def drop_query(self, participant: int, query: str) -> None:
-        """Removes a participant's subscriptions to its query of that name."""
-        mine = (webhooks.c.participant == participant) & (webhooks.c.query == query)
-        self._connection.execute(delete(webhooks).where(mine))
 
     def due(self, now_ms: int) -> list[WebhookRow]:
         """Active subscriptions whose next delivery attempt is due."""

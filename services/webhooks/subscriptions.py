@@ -231,7 +231,7 @@ class Webhook(Printable):
     """0 for one that the gateway's operator created without a credential."""
     url: str
     mode: str
-    """Content mode of CloudEvents over HTTP, `structured` or `binary`; `epcis` for a subscription to an EPCIS query."""
+    """Content mode of CloudEvents over HTTP, `structured` or `binary`."""
     kinds: tuple[str, ...]
     """Kinds of record that are sent; all if empty."""
     subjects: tuple[str, ...]
@@ -243,7 +243,7 @@ class Webhook(Printable):
     attempts: int
     """Failed attempts at the next delivery."""
     position: str
-    """Position in the feed up to which records were delivered; for a query, the number of the last captured event."""
+    """Position in the feed up to which records were delivered."""
     api_key: str | None
     """Public part of the API key that created or last resumed it; deliveries end when that key does. Null if a person
     or the company's own key did it."""
@@ -253,8 +253,6 @@ class Webhook(Printable):
     person: int | None = None
     """Number of the person of the company who created or last resumed it; deliveries end when that person is removed,
     or may no longer receive records. Null if nobody who signed in did it."""
-    query: str | None = None
-    """Name of the company's EPCIS query whose events it receives; null for one to records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +292,7 @@ class Subscriptions:
         with self._store.joining(within) as connection:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
-            if sum(not one.query for one in webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
+            if len(webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
                 raise InputError(WebhookGround.MANY_WEBHOOKS.write(most=MAX_WEBHOOKS), hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
@@ -352,16 +350,11 @@ class Subscriptions:
 
     def rotate(self, subscriber: Subscriber, id_: str, *, now_ms: int) -> NewWebhook:
         """Creates a new secret. The previous one signs for another day; older ones stop at once. Raises
-        NotFoundError, and InputError for a subscription to an EPCIS query."""
+        NotFoundError."""
         secret = new_secret()
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             row = _find(webhooks, subscriber, id_)
-            if row.query:
-                raise InputError(
-                    f"webhook {id_} is a subscription to an EPCIS query, whose token its subscriber chose",
-                    hint="subscribe again with another signatureToken, then delete this subscription",
-                )
             # Only the newest secret lives on for a day: a second rotation ends the oldest one at once, in case it
             # leaked.
             newest = json.loads(row.secrets)[0][0]
@@ -392,23 +385,16 @@ def describe(row: WebhookRow) -> Webhook:
         state=row.state,
         reason=row.reason or None,
         attempts=row.attempts,
-        position=_place(row),
+        position=format_position(Position(row.registry_sequence, row.ledger_sequence)),
         api_key=None if row.credential.startswith(PERSON) else row.credential or None,
         created_at=moment(row.created_ms // 1000),
         delivered_at=moment(row.delivered_ms // 1000),
         person=int(row.credential.removeprefix(PERSON)) if row.credential.startswith(PERSON) else None,
-        query=row.query or None,
     )
 
 
 def _id_of(seed: bytes) -> str:
     return hashlib.sha256(b"millmark.webhook-id.v1\0" + seed).hexdigest()[:16]
-
-
-def _place(row: WebhookRow) -> str:
-    if row.query:
-        return str(row.event_number)
-    return format_position(Position(row.registry_sequence, row.ledger_sequence))
 
 
 def _find(webhooks: WebhookRepository, subscriber: Subscriber, id_: str) -> WebhookRow:

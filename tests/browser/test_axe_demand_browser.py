@@ -6,23 +6,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from millmark.ledger.canonical import canonical_json
 from millmark.ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import MachineRow, StreamRow
 from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
-from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
+from millmark.services.planning.forecast.document import ForecastDocument, seal_of
 from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.recording import CapacitySignal
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.repository import LeafRow, PlanningRepository, What
 from millmark.services.setpoints.document import (
     Forecast,
     MachineReading,
@@ -55,17 +51,6 @@ def keep(world: PortalWorld, document: ForecastDocument) -> None:
         Book(connection).add_evidence(stream, [EvidenceEntry(0, salt, entry, leaf)])
         cut, text = document.cut, document.to_bytes().decode()
         ForecastRepository(connection).add(ForecastRow(document.digest, stream, 0, cut.block, cut.time_s, text))
-
-
-def signal(world: PortalWorld) -> None:
-    work = NeededCapacity("milling", (1_200, 60), (900, 0), (1_500, 90))
-    sender, me = world.company("Cedar Assembly").number, world.company(MAKER).number
-    both = work, replace(work, kind="turning")
-    made = CapacitySignal(77, b"\7" * 20, b"\6" * 32, sender, me, date(2026, 1, 5), 2, 80, both)
-    with world.store.transaction() as connection:
-        text = canonical_json(made.to_json()).decode()
-        row = b"\1" * 32, made.forecast, What.SIGNAL, sender, b"\2" * 32, 0, b"\3" * 32, text, 1, b"", 9
-        PlanningRepository(connection).add_leaf(LeafRow(*row))
 
 
 def own_stream(world: PortalWorld) -> StreamRow:
@@ -115,7 +100,6 @@ def many(world: PortalWorld) -> None:
 STATES: dict[str, tuple[str, Callable[[PortalWorld], None] | None]] = {
     "no forecast": ("demand", None),
     "no reading": ("process", None),
-    "signal alone": ("demand", signal),
     "too few weeks": ("demand", few),
     "forecasts": ("demand", many),
     "readings": ("process", report),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +13,10 @@ from millmark.ledger.index import Follower
 from millmark.ledger.records import RevokeCertificate, Verdict, WithdrawModel
 from millmark.ledger.store import Store
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA, EXAMPLE_CLAIMS
+from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from millmark.services.interop.credentials.certificate import verify_credential
 from millmark.services.interop.credentials.keys import CredentialKey, Resolver
 from millmark.services.interop.errors import CredentialError
-from millmark.services.interop.inspection.document import is_type_31, store_document
 from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_service import keep_secrets
 from tests.support.bundle_world import NOTHING
@@ -39,7 +37,7 @@ class Line:
         self.store: Store = new_store(folder)
         self.world, self.engine = copy_bundle_world(self.store)
         self.inspector = self.world.consortium.inspector
-        self._certify_with_claims()
+        self.second = self.world.certify("hip-2", Verdict.PASS, "hip")
         keep_secrets(self.world, self.store)
         self.follow()
         keys: dict[str, CredentialKey] = {"now": ED25519, "before": P256}
@@ -47,12 +45,6 @@ class Line:
             GatewayParts(self.store, build_policy("loopback-open", owner=self.inspector.number), credential_keys=keys)
         )
         self.caller = Caller(app)
-
-    def _certify_with_claims(self) -> None:
-        plain = self.world.document
-        self.world.document = lambda document: plain({**document, "en10168": EXAMPLE_CLAIMS})  # type: ignore[method-assign,dict-item]  # the document of this test
-        self.documented = self.world.certify("hip-2", Verdict.PASS, "hip")
-        self.world.document = plain  # type: ignore[method-assign]  # the document of this test
 
     def follow(self) -> None:
         Follower(self.world.consortium.chain, self.store).follow()
@@ -84,19 +76,6 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     made.store.close()
 
 
-def test_the_document_has_what_the_claims_commit_to(line: Line) -> None:
-    answer = line.caller.ask(f"/v1/certificates/{line.documented}/inspection-document")
-    assert answer.status_code == 200
-    stored = store_document(answer.content)
-    assert is_type_31(stored.document)
-    certificate = stored.document["Certificate"]
-    assert isinstance(certificate, dict)
-    assert certificate["ProductDescription"] == json.loads(json.dumps(EXAMPLE_CLAIMS["ProductDescription"]))
-    _, other = line.certificates("hip-1")
-    missing = line.caller.ask(f"/v1/certificates/{other}/inspection-document")
-    assert (missing.status_code, "en10168" in missing.text) == (404, True)
-
-
 def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     revoked, standing = line.certificates("hip-1")
     [refuted] = line.certificates("hip-5")
@@ -109,7 +88,7 @@ def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     line.follow()
     with pytest.raises(CredentialError, match="was revoked"):
         line.verify(standing)
-    assert line.verify(line.documented)
+    assert line.verify(line.second)
     [demanded] = line.certificates("hip-3b")
     assert line.verify(demanded)  # it may still be opened
     line.engine._tester.time_travel(line.world.now() + WEEK_S)  # no node lets its clock be set from outside
@@ -120,13 +99,11 @@ def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     line.world.act(line.inspector, WithdrawModel(line.world.model, 0, NOTHING))
     line.follow()
     with pytest.raises(CredentialError, match="was revoked"):
-        line.verify(line.documented)
-    answer = line.caller.ask(f"/v1/certificates/{line.documented}/inspection-document")
-    assert (answer.status_code, "no longer valid: fallen" in answer.json()["detail"]) == (400, True)
+        line.verify(line.second)
 
 
 def test_a_changed_credential_is_refused(line: Line) -> None:
-    credential = line.fetch(f"/v1/certificates/{line.documented}/credential", CREDENTIAL_MEDIA)
+    credential = line.fetch(f"/v1/certificates/{line.second}/credential", CREDENTIAL_MEDIA)
     resolver = Resolver({DID: line.fetch("/.well-known/did.json", DID_MEDIA)})
     credential["credentialSubject"]["id"] += "x"
     with pytest.raises(CredentialError):
@@ -134,7 +111,7 @@ def test_a_changed_credential_is_refused(line: Line) -> None:
 
 
 def test_answers_can_be_kept_as_they_say(line: Line) -> None:
-    path = f"/v1/certificates/{line.documented}/credential"
+    path = f"/v1/certificates/{line.second}/credential"
     tag = line.caller.ask(path).headers["etag"]
     assert line.caller.ask(path, If_None_Match=tag).status_code == 304
     for public in ("/v1/status-lists/0", "/.well-known/did.json"):
@@ -149,11 +126,11 @@ def test_what_is_not_ours_is_not_given_out(line: Line) -> None:
             line.store, build_policy("loopback-open", owner=line.world.maker.number), credential_keys={"k": ED25519}
         )
     )
-    answer = Caller(stranger).ask(f"/v1/certificates/{line.documented}/credential")
+    answer = Caller(stranger).ask(f"/v1/certificates/{line.second}/credential")
     assert (answer.status_code, "was issued by participant" in answer.json()["detail"]) == (404, True)
     keyless = Caller(
         create_gateway(GatewayParts(line.store, build_policy("loopback-open", owner=line.inspector.number)))
     )
-    for path in (f"/v1/certificates/{line.documented}/credential", "/.well-known/did.json", "/v1/status-lists/0"):
+    for path in (f"/v1/certificates/{line.second}/credential", "/.well-known/did.json", "/v1/status-lists/0"):
         answer = keyless.ask(path)
         assert (answer.status_code, "signs no credentials" in answer.json()["detail"]) == (404, True)

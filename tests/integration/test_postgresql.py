@@ -39,12 +39,6 @@ from millmark.services.gateway.http.problems import build_problem
 from millmark.services.interop.epcis.capture import Behaviour, Sender, parse_capture, run_capture_job
 from millmark.services.interop.epcis.event_queries import EventQueries, parse_query
 from millmark.services.interop.epcis.mapping import Known
-from millmark.services.interop.epcis.named_queries import (
-    NamedQueries,
-    QueryNameTakenError,
-    UnknownQueryError,
-    parse_definition,
-)
 from millmark.services.store import open_store
 from tests.bench.capture import build_batch
 from tests.support import cluster
@@ -281,18 +275,6 @@ def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
     everything = parse_query([], most_per_page=200, per_page=30).query
     first = library.find(everything, None, 20)
     assert (len(first.events), len(library.find(everything, first.last, 20).events)) == (20, 10)
-
-
-def test_questions_are_kept_under_a_name(store: Store) -> None:
-    mine, other = NamedQueries(store, 5), NamedQueries(store, 6)
-    definition = parse_definition(b'{"name": "mine", "query": {"EQ_action": ["ADD"]}}')
-    mine.add(definition, 1)
-    with pytest.raises(QueryNameTakenError):
-        mine.add(definition, 2)
-    assert (mine.get("mine"), [one for _, one in mine.find(0, 10)], other.find(0, 10)) == (definition, [definition], [])
-    mine.drop("mine")
-    with pytest.raises(UnknownQueryError):
-        mine.get("mine")
 
 
 def test_connections_that_the_server_ended_are_replaced_and_counted(store: Store, url: str) -> None:

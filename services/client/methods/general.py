@@ -9,7 +9,6 @@ from millmark.services.client.shapes import (
     Caller,
     CauseFound,
     Contexts,
-    Dictionary,
     FoundThings,
     GatewayStatus,
     Health,
@@ -57,13 +56,6 @@ class GeneralMethods(Methods):
         GET /ready
         """
         return cast("Ready", self._ask("GET", "/ready"))
-
-    def get_application_identifiers(self) -> Dictionary:
-        """Get the GS1 dictionary in use.
-
-        GET /v1/application-identifiers
-        """
-        return cast("Dictionary", self._ask("GET", "/v1/application-identifiers"))
 
     def get_bundle(self, *, lot: list[str], disclose: list[str] | None = None) -> dict[str, Any]:
         """Get the provenance bundle of lots.

@@ -124,13 +124,6 @@ class InspectionsMethods(Methods):
         """
         return cast("InclusionProof", self._ask("GET", f"/v1/certificates/{self.quote(id)}/evidence"))
 
-    def get_inspection_document(self, id: int) -> dict[str, Any]:
-        """Get a certificate as an EN 10204 type 3.1 document.
-
-        GET /v1/certificates/{id}/inspection-document
-        """
-        return cast("dict[str, Any]", self._ask("GET", f"/v1/certificates/{self.quote(id)}/inspection-document"))
-
     def open_certificate(self, id: int, *, publish_window: bool, key: str | None = None) -> RecordStatus:
         """Open a certificate of your company, as is demanded, which publishes what was measured.
 

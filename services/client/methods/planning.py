@@ -13,10 +13,8 @@ from millmark.services.client.shapes import (
     PageOfCallShown,
     PageOfForecastListed,
     PageOfOfferShown,
-    PageOfPreferencesFound,
     PlanCheckShown,
     PlanShown,
-    PreferencesFound,
     ScoreFound,
 )
 from millmark.services.client.transport import Methods
@@ -101,17 +99,3 @@ class PlanningMethods(Methods):
         GET /v1/plans/{root}/check
         """
         return cast("PlanCheckShown", self._ask("GET", f"/v1/plans/{self.quote(root)}/check"))
-
-    def iterate_preferences(self, *, limit: int | None = None) -> Iterator[PreferencesFound]:
-        """All pages: List what is wanted.
-
-        GET /v1/preferences
-        """
-        return self._pages("/v1/preferences", limit=limit)
-
-    def list_preferences(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfPreferencesFound:
-        """List what is wanted.
-
-        GET /v1/preferences
-        """
-        return cast("PageOfPreferencesFound", self._ask("GET", "/v1/preferences", limit=limit, cursor=cursor))

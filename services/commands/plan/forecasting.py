@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError
-from millmark.services import client
 from millmark.services.commands.acts.act import At, Done, Group, Listing
 from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, open_desk, short_hash
-from millmark.services.files import read_bounded, write_private_whole
+from millmark.services.files import write_private_whole
 from millmark.services.output import warn
-from millmark.services.planning.calendar import read_calendar
 from millmark.services.planning.forecast import recording
 from millmark.services.planning.forecast.document import (
     MAX_WEEKS,
@@ -27,7 +24,6 @@ from millmark.services.planning.forecast.document import (
     model_hash,
     week_text,
 )
-from millmark.services.planning.forecast.preferences import keep_preferences, learn_preferences, read_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, score_forecast, show_scored
 from millmark.services.planning.reading import Shelf
@@ -62,16 +58,14 @@ def make(
         own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
         with desk.reading() as shelf:
             identity = recording.need_identity(shelf.connection)
-            preferences = read_preferences(shelf.connection, history.cut)
         from millmark.services.planning.forecast.making import make_forecast  # noqa: PLC0415 - numpy is optional
 
-        made = make_forecast(history, identity, weeks, level, preferences, plain=plain)
+        made = make_forecast(history, identity, weeks, level, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
         with desk.writing() as shelf:
             known = ForecastRepository(shelf.connection).find(made.digest)
-            signals = [] if known is not None else recording.find_signals(shelf, desk.me, made)
-            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made, signals)
+            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made)
         if sealed is None:
             lost = desk.anchor_rest(own)
             if lost is None:
@@ -82,8 +76,6 @@ def make(
             f"forecast {short_hash(made.digest)} of {len(made.totals())} products over {weeks} weeks from "
             f"{week_text(made.first_week)}: {total} in all, from {made.orders} orders up to block {made.cut.block}"
         )
-        if signals:
-            warn(f"millmark: {len(signals)} owners of machines are told what work to expect, each its own part")
         return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
 
 
@@ -157,73 +149,6 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
         "within": lambda one: "-" if one["covered"] is None else f"{one['covered']} of {one['weeks']}",
     }
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
-
-
-@FORECAST.list("preferences", "millmark plan forecast preferences", of="shares", whole=True)
-def preferences(at: At, block: Block = None) -> Listing:
-    """Learn from own orders which values of the options are wanted, and keep the shares: aggregates alone.
-
-    They split the next forecasts by option, and order the values where a product is configured. Needs
-    millmark[quality].
-    """
-    with open_desk(at) as desk:
-        learned = learn_preferences(_history(desk, _cut(desk, block)))
-        with desk.writing() as shelf:
-            keep_preferences(shelf.connection, learned)
-    items = [
-        {
-            "product": one.product,
-            "option": option,
-            "value": value,
-            "share_percent": share // 10_000,
-            "orders": one.orders,
-        }
-        for one in learned
-        for option, values in one.shares.items()
-        for value, share in sorted(values.items(), key=lambda item: -item[1])
-    ]
-    columns: dict[str, Callable[[dict[str, object]], object]] = {
-        "product": lambda one: one["product"],
-        "option": lambda one: one["option"],
-        "value": lambda one: one["value"],
-        "share": lambda one: f"{one['share_percent']} %",
-        "orders": lambda one: one["orders"],
-    }
-    notes = [f"{one.product}: {note}" for one in learned for note in one.notes]
-    worth = [
-        f"{one.product}: a {unit} less is worth {value / 1000:.3f} of the price's unit, "
-        f"standard error {error / 1000:.3f}"
-        for one in learned
-        for unit, (value, error) in one.worth.items()
-    ]
-    return Listing("what is wanted", items, columns, more=[*worth, *notes])
-
-
-@FORECAST.app.command("export", epilog="Example: millmark plan forecast export --parties parties.json -o demand.json")
-def export(
-    context: typer.Context,
-    parties: Annotated[
-        Path, typer.Option(help="JSON file on customer, supplier and materials (FORECASTS.md).", dir_okay=False)
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the list of aspects.")],
-    forecast: ForecastName = None,
-    capacity: Annotated[
-        bool, typer.Option("--capacity", help="Capacities by calendar.toml in the home, in place of the demand.")
-    ] = False,
-) -> None:
-    """Export for Catena-X: a forecast as WeekBasedMaterialDemand 3.0.1, own capacity as WeekBasedCapacityGroup."""
-    named = recording.parse_parties(read_bounded(parties, recording.MAX_PARTIES_BYTES))
-    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
-        document, _ = _open(desk, forecast)
-    aspects: list[dict[str, Json]] = (
-        recording.build_capacity_groups(
-            read_calendar(context.obj), named, document.first_week, document.weeks, document.cut.time_s
-        )
-        if capacity
-        else recording.build_material_demands(document, named)
-    )
-    write_private_whole(output, json.dumps(aspects, indent=2).encode() + b"\n")
-    warn(f"millmark: wrote {len(aspects)} aspects to {output}")
 
 
 def _cut(desk: Desk, block: int | None) -> Cut:

@@ -1,12 +1,10 @@
-"""Certificates in standard formats: W3C credentials with status lists and DID document, and EN 10168;
-and the contexts to read them with."""
+"""Certificates as W3C credentials, with status lists and DID document, and the contexts to read them with."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -14,7 +12,6 @@ from fastapi import Path, Response
 
 from millmark.ledger import errors, records
 from millmark.ledger.canonical import Json
-from millmark.ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.access import Scope
 from millmark.services.access.rules import PUBLIC, Rule
@@ -24,7 +21,6 @@ from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS
 from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
 from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
-from millmark.services.interop.inspection.document import build_from_claims
 from millmark.services.serving.requests import WholeNumber
 
 CREDENTIAL_MEDIA: Final = "application/vc"
@@ -97,24 +93,6 @@ def _add_certificates(routes: http.Routes, issuer: Issuer) -> None:
         body = _encode(issuer.credential(sequence, principal.viewer))
         return http.with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
-    @routes.get(
-        "/v1/certificates/{id}/inspection-document",
-        "getInspectionDocument",
-        "Get a certificate as an EN 10204 type 3.1 document",
-        rule=Rule(Scope.PROVENANCE),
-        examples={"bracket": lambda: json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))},
-        response_model=None,
-        responses={400: http.PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
-    )
-    def inspection_document(
-        principal: authentication.CurrentPrincipal, sequence: http.Number, if_none_match: http.IfNoneMatch = None
-    ) -> Response:
-        """The document is built from the member `en10168` of the certificate's claims: manufacturer, receiver,
-        representative, order number, logo, product description and tests. 404 if the claims have no such member; 400 if
-        they are insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
-        body = issuer.inspection_document(sequence, principal.viewer)
-        return http.with_etag(Response(body, media_type="application/json"), if_none_match)
-
 
 def _public(document: dict[str, Json], media: str) -> Response:
     """A response that shared caches may store."""
@@ -145,26 +123,6 @@ _FACTS = certificate.CertificateFacts(
     issued_at=1_772_443_800,
     expires_at=1_803_979_800,
 )
-_COMPANY = {
-    "name": "Cedar Assembly",
-    "street": "Hafenstrasse 1",
-    "zip_code": "20457",
-    "city": "Hamburg",
-    "country": "DE",
-    "vat": "DE123456789",
-}
-EXAMPLE_CLAIMS: dict[str, Json] = {
-    "manufacturer": _COMPANY,
-    "receiver": {**_COMPANY, "name": "Nordwind Mobility"},
-    "representative": {"name": "Ada Example", "title": "Inspection representative"},
-    "order_number": "PO-4711",
-    "logo_png": "iVBORw0KGgo=",
-    "ProductDescription": {
-        "B01": "Bracket",
-        "B02": {"SteelDesignation": ["S355J2"], "ProductNorm": ["EN 10025-2"]},
-        "B09": {"Form": "Plate", "Width": 120, "Thickness": 6.5, "Unit": "mm"},
-    },
-}
 _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 
@@ -173,7 +131,7 @@ def _status_list() -> dict[str, Json]:
     return add_proof(certificate.build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
 
 
-# Public vocabularies for reading our documents offline: JSON-LD contexts, and the GS1 dictionary in use.
+# Public vocabularies for reading our documents offline: JSON-LD contexts.
 
 _PUBLIC: Final = "public, max-age=86400"
 """Contents change only with a new version of the program, and then under new names."""
@@ -207,38 +165,6 @@ class Contexts(Printable):
     contexts: tuple[Context, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationIdentifier(Printable):
-    """The dictionary's entry for one application identifier, or for a range of them that have the same entry."""
-
-    ai: str
-    title: str
-    value: str
-    """Components in order, in the notation of the dictionary: character set, length, checks."""
-    attribute: bool
-    """Whether it may be in the query of a Digital Link."""
-    key: bool
-    """Whether it may be the primary key of a Digital Link."""
-    qualifiers: tuple[tuple[str, ...], ...]
-    """For a primary key: the alternative sequences of qualifiers."""
-    requires: tuple[tuple[str, ...], ...]
-    """Alternative sets of identifiers; all of at least one set are required on the item. "n" stands for any digit."""
-    excludes: tuple[str, ...]
-    """Identifiers that must not be on the same item."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dictionary(Printable):
-    """The GS1 application identifiers against which Digital Links are validated here."""
-
-    edition: str
-    """Year and month of the source's publication."""
-    source: str
-    licence: str
-    """Licence of the source."""
-    identifiers: tuple[ApplicationIdentifier, ...]
-
-
 def list_contexts() -> Contexts:
     return Contexts(
         tuple(
@@ -248,39 +174,14 @@ def list_contexts() -> Contexts:
     )
 
 
-@cache
-def read_dictionary() -> Dictionary:
-    return Dictionary(EDITION, SOURCE, LICENCE, _identifiers())
-
-
-def _identifiers() -> tuple[ApplicationIdentifier, ...]:
-    return tuple(
-        ApplicationIdentifier(
-            ai=codes,
-            title=title,
-            value=value,
-            attribute=where == "query",
-            key=bool(qualifiers),
-            qualifiers=tuple(_split(way, ",") for way in _split(qualifiers.removeprefix("-"), "|")),
-            requires=tuple(_split(way, "+") for way in _split(requires, ",")),
-            excludes=_split(excludes, ","),
-        )
-        for codes, where, value, qualifiers, requires, excludes, title in ROWS
-    )
-
-
-def _split(text: str, by: str) -> tuple[str, ...]:
-    return tuple(text.split(by)) if text else ()
-
-
 def add_contexts(table: route_table.RouteTable) -> None:
     """Adds public routes. Their content depends only on the version of the program, not on the company."""
     routes = http.Routes(table, "vocabularies", {"default": http.PROBLEM})
-    _add_lists(routes)
+    _add_list(routes)
     _add_context(routes)
 
 
-def _add_lists(routes: http.Routes) -> None:
+def _add_list(routes: http.Routes) -> None:
     @routes.get(
         CONTEXTS_PATH,
         "listContexts",
@@ -293,23 +194,6 @@ def _add_lists(routes: http.Routes) -> None:
         """Lists every context that documents of this gateway refer to. Readers without internet access can map each
         `url` to the `path` on this gateway."""
         return http.with_etag(http.reply(list_contexts()), if_none_match, cache=_PUBLIC)
-
-    @routes.get(
-        "/v1/application-identifiers",
-        "getApplicationIdentifiers",
-        "Get the GS1 dictionary in use",
-        Dictionary,
-        rule=PUBLIC,
-        examples={"few": _few_identifiers},
-    )
-    def dictionary(if_none_match: http.IfNoneMatch = None) -> Response:
-        """Returns edition and content of the data against which identifiers are validated here."""
-        return http.with_etag(http.reply(read_dictionary()), if_none_match, cache=_PUBLIC)
-
-
-def _few_identifiers() -> Dictionary:
-    whole = read_dictionary()
-    return replace(whole, identifiers=whole.identifiers[:3])
 
 
 def _add_context(routes: http.Routes) -> None:

@@ -28,7 +28,7 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.problems import NoChainError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.planning import showing
-from millmark.services.planning.forecast import preferences, recording, repository, scoring
+from millmark.services.planning.forecast import recording, repository, scoring
 from millmark.services.planning.forecast.recording import anchored_at
 from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
@@ -359,7 +359,6 @@ def add_forecasts(
     """`owner`: the company that runs the gateway, whose orders count. Without it or a chain, nothing is scored."""
     routes = http.Routes(table, "planning", http.PROBLEMS_404)
     _add_forecasts(routes, store)
-    _add_preferences(routes, store)
 
     @routes.one(
         "/v1/forecasts/{id}/score",
@@ -425,25 +424,6 @@ def _add_forecasts(routes: http.Routes, store: Store) -> None:
         return http.reply_with_etag(found, if_none_match)
 
 
-def _add_preferences(routes: http.Routes, store: Store) -> None:
-    @routes.page(
-        "/v1/preferences",
-        "listPreferences",
-        "List what is wanted",
-        scoring.PreferencesFound,
-        rule=_OWN_LIST,
-        examples=examples.page_examples(_wanted),
-    )
-    def list_preferences(paging: http.Paging) -> Response:
-        """Returns, for each product, the shares in which the values of its options are wanted, in whole per cent, as
-        they were last learned from this company's own orders. No order or buyer is in it."""
-        after = "" if paging.after is None else str(paging.after[0])
-        with store.reading() as connection:
-            kept = sorted((name, one) for name, one in preferences.read_preferences(connection).items() if name > after)
-        found = [scoring.show_preferences(name, one) for name, one in kept[: paging.limit]]
-        return paging.answer(found, (found[-1].product,) if len(kept) > paging.limit else None)
-
-
 # Examples
 
 
@@ -462,11 +442,6 @@ def _found() -> scoring.ForecastFound:
 def _score() -> scoring.ScoreFound:
     scored = scoring.ScoredShown("appliance", "H87", "", "", 2, 26, 24, 4, 7, 2)
     return scoring.ScoreFound(_FORECAST, 6_000, 2, 1, 83, 4, 7, (scored,))
-
-
-def _wanted() -> scoring.PreferencesFound:
-    values = scoring.ValueWanted("white", 61), scoring.ValueWanted("red", 39)
-    return scoring.PreferencesFound("appliance", _FORECAST, 5_000, (scoring.OptionWanted("colour", values),))
 
 
 # Routes of the inbox of proposed setpoints. They show the company's own machines, and to that company alone.

@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from millmark.services.gateway.epcis.endpoints import add_epcis
 from millmark.services.gateway.epcis.search import reword_problem
-from millmark.services.gateway.epcis.standing_queries import QuerySource
 
-__all__ = ["QuerySource", "add_epcis", "reword_problem"]
+__all__ = ["add_epcis", "reword_problem"]

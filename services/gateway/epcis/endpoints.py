@@ -16,7 +16,7 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.store import Store
 from millmark.services.access import HOLDERS, Scope
 from millmark.services.access.rules import PUBLIC, Rule
-from millmark.services.gateway.epcis import named_queries, schemas, search, standing_queries
+from millmark.services.gateway.epcis import schemas, search
 from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService, parse_record
 from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
@@ -39,15 +39,6 @@ EventId = Annotated[
         max_length=1024,
         description="Id of an event, percent-encoded.",
         examples=["urn:uuid:374d95fc-9457-4a51-bd6a"],
-    ),
-]
-Epc = Annotated[
-    str,
-    Path(
-        min_length=1,
-        max_length=1024,
-        description="EPC URN or Digital Link, percent-encoded.",
-        examples=["urn:epc:id:sgtin:9506000.001345.A0001"],
     ),
 ]
 
@@ -98,19 +89,13 @@ def add_epcis(
     store: Store,
     recorder: Recorder | None = None,
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    *,
-    loopback: bool = False,
 ) -> None:
-    """Adds the routes. Without a recorder, events are stored as evidence only. `loopback` allows subscribers on this
-    machine."""
+    """Adds the routes. Without a recorder, events are stored as evidence only."""
     routes, service = Routes(table, "epcis", PROBLEMS_422), CaptureService(store, recorder, clock_ms)
     _add_capture(routes, service)
     _add_jobs(routes, service)
     _add_events(routes, service)
     _add_event(routes, service)
-    named_queries.add_resources(routes, service, {"one": _found})
-    named_queries.add_queries(routes, store, clock_ms)
-    standing_queries.add_subscriptions(routes, standing_queries.SubscriptionParts(store, clock_ms, loopback))
     _add_discovery(table)
 
 
@@ -221,27 +206,10 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
         """Returns the events visible to the caller, latest first. Values in a parameter are separated by `|`. Keys,
         steps and places match in every spelling. Unlisted parameters are refused. A page may be short or empty although
         more events follow: rely on the Link header."""
-        return search.find_events(request, principal, service.event_queries(principal), search.read_query(request))
+        return search.find_events(request, principal, service.event_queries(principal))
 
 
 def _add_event(routes: Routes, service: CaptureService) -> None:
-    @routes.get(
-        search.PREFIX + "/epcs/{epc:path}/events",
-        "Find EPCIS events about one thing",
-        "Find EPCIS events about one thing",
-        rule=_FIND,
-        examples={"one": _found},
-        **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
-    )
-    def events_of_epc(request: Request, principal: CurrentPrincipal, epc: Epc) -> Response:
-        """Returns the events that the query parameter `MATCH_anyEPC` would select."""
-        return search.find_events(
-            request,
-            principal,
-            service.event_queries(principal),
-            search.read_query(request, more=[("MATCH_anyEPC", epc)]),
-        )
-
     @routes.get(
         EVENTS + "/{id:path}",
         "getEvent",

@@ -7,8 +7,7 @@ from typing import Any, Final, TypedDict
 
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.routes import PROBLEM, Problems
-from millmark.services.interop.epcis.event_queries import CONTEXT, COUNTS, MAX_CHARACTERS, PARAMETERS
-from millmark.services.interop.epcis.named_queries import FIELDS, NAME
+from millmark.services.interop.epcis.event_queries import CONTEXT, MAX_CHARACTERS, PARAMETERS
 
 _Schema = dict[str, Any]
 _TEXT: Final[_Schema] = {"type": "string"}
@@ -24,10 +23,6 @@ def _list(item: _Schema) -> _Schema:
     return {"type": "array", "items": item}
 
 
-COLLECTION: Final = _object(
-    "A list of values.",
-    {"@context": _list(_TEXT), "type": {"const": "Collection"}, "member": {**_list(_TEXT), "uniqueItems": True}},
-)
 _RECORDED = _object(
     "A record. Lists of jobs contain only its id.",
     {
@@ -127,14 +122,6 @@ _EXAMPLES: Final = {
 }
 
 
-QUERY_EXAMPLE: Final[dict[str, Any]] = {
-    "name": "shipped-parts",
-    "query": {
-        "eventType": ["ObjectEvent"],
-        "EQ_bizStep": ["shipping", "receiving"],
-        "MATCH_epc": ["urn:epc:idpat:sgtin:9506000.001345.*"],
-    },
-}
 EXAMPLE_EVENT: Final[dict[str, Any]] = {
     "@context": [CONTEXT],
     "type": "ObjectEvent",
@@ -216,117 +203,3 @@ PAGE_PARAMETERS: Final = [_parameter(name) for name in ("perPage", "nextPageToke
 CAPTURE_PARAMETERS: Final = [_BEHAVIOUR, _RECORD]
 DOCUMENT_BODY: Final = _body("An EPCISDocument, an EPCISQueryDocument or one event; at most 1,000 events and 4 MiB.")
 EVENT_BODY: Final = _body("One event, with an @context.")
-
-
-def _member(name: str) -> _Schema:
-    """The schema of a parameter in a stored query: single values for times, counts and order; lists otherwise."""
-    if name in COUNTS:
-        return {"type": "integer", "minimum": 1}
-    if name.startswith("EXISTS_"):
-        return {"type": ["integer", "boolean", "null"]}
-    if name.startswith(("GE_", "LT_")):
-        return _TIME
-    return _TEXT if name.startswith("order") else {**_list(_TEXT), "minItems": 1}
-
-
-_LEFT_OUT: Final = ("perPage", "nextPageToken")
-DEFINITION: Final = _object(
-    "A query with its name.",
-    {
-        "name": {**_TEXT, "pattern": NAME},
-        "query": {
-            "type": "object",
-            "description": "Parameters of the EPCIS query schema that `/events` supports.",
-            "properties": {
-                "@context": {},
-                **{name: _member(name) for name in PARAMETERS if name not in _LEFT_OUT and "TYPE" not in name},
-            },
-        },
-    },
-)
-DEFINITIONS: Final = _list(DEFINITION)
-DEFINITION_BODY: Final = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {**DEFINITION, "additionalProperties": False},
-            "examples": {"shipped": {"value": QUERY_EXAMPLE}},
-        }
-    },
-}
-
-
-_CONTROLS: Final[dict[str, _Schema]] = {
-    "stream": {"const": True, "description": "Send events as soon as they are recorded. Excludes `schedule`."},
-    "schedule": {
-        "type": "object",
-        "description": "When to execute the query, in UTC: numbers and ranges such as `0,[15-20]`. A field that is "
-        "left out matches every value; `second` is then 0. At most once a minute.",
-        "properties": {name: {"type": ["string", "integer"]} for name in FIELDS},
-        "minProperties": 1,
-        "additionalProperties": False,
-    },
-    "reportIfEmpty": {"type": "boolean", "description": "With a schedule: also send results without events."},
-    "initialRecordTime": {**_TIME, "description": "Consider events recorded since then; by default, from now on."},
-}
-_DEST: Final[_Schema] = {**_TEXT, "description": "https URL with a public address and port 443 or 8443."}
-_WANTED: Final = {
-    **_object(
-        "A subscription to a named query.",
-        {
-            "dest": _DEST,
-            "signatureToken": {**_TEXT, "pattern": "^[!-~]{16,256}$", "description": "Key of the signatures."},
-            **_CONTROLS,
-        },
-        ("signatureToken", *_CONTROLS),
-    ),
-    "additionalProperties": False,
-}
-SUBSCRIPTION_BODY: Final = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": _WANTED,
-            "examples": {
-                "daily": {
-                    "value": {
-                        "dest": "https://client.example.com/queryCallback",
-                        "signatureToken": "13df38d8275b13f05704629e5f1cf3d45d6132d5",
-                        "reportIfEmpty": True,
-                        "schedule": {"hour": "1", "minute": "5"},
-                    }
-                }
-            },
-        }
-    },
-}
-SUBSCRIPTION: Final = _object(
-    "A subscription, without its token.",
-    {
-        "subscriptionID": _TEXT,
-        "queryName": _TEXT,
-        "dest": _DEST,
-        "createdAt": _TIME,
-        "minRecordTime": {**_TIME, "description": "Events recorded before it are done with."},
-        "epcFormat": {"const": "Never_Translates"},
-        **_CONTROLS,
-        "lastNotifiedAt": {**_TIME, "description": "When the receiver last accepted a delivery."},
-        "state": {"enum": ["active", "parked"]},
-        "reason": {**_TEXT, "description": "Why the last delivery failed, or why deliveries stopped."},
-    },
-    ("stream", "schedule", "reportIfEmpty", "lastNotifiedAt", "reason"),
-)
-SUBSCRIPTION_LIST: Final = _list(SUBSCRIPTION)
-SUBSCRIPTION_EXAMPLE: Final[dict[str, Any]] = {
-    "subscriptionID": "4f1c09aa27de4f1c",
-    "queryName": "shipped-parts",
-    "dest": "https://client.example.com/queryCallback",
-    "createdAt": "2026-03-01T12:00:00.000Z",
-    "initialRecordTime": "2026-03-01T12:00:00.000Z",
-    "minRecordTime": EXAMPLE_TIME,
-    "epcFormat": "Never_Translates",
-    "reportIfEmpty": True,
-    "schedule": {"hour": "1", "minute": "5"},
-    "state": "active",
-    "lastNotifiedAt": "2026-03-03T01:05:00.412Z",
-}

@@ -21,9 +21,9 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.store import Store
 from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
-from millmark.services.gateway.http.routes import Key, Pager
+from millmark.services.gateway.http.routes import Pager
 from millmark.services.gateway.recording.service import RecordStatus
-from millmark.services.interop.epcis import event_queries, named_queries
+from millmark.services.interop.epcis import event_queries
 from millmark.services.interop.epcis.capture import Behaviour
 from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
@@ -110,9 +110,6 @@ _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     CursorError.code: (400, "QueryParameterException"),
     event_queries.QueryTooLargeError.code: (413, "QueryTooLargeException"),
     event_queries.QueryTooComplexError.code: (413, "QueryTooComplexException"),
-    named_queries.UnknownQueryError.code: (404, "NoSuchNameException"),
-    named_queries.QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
-    named_queries.SubscriptionError.code: (400, "SubscriptionControlsException"),
 }
 """Status and exception type by problem code."""
 
@@ -139,21 +136,15 @@ _SHOWN_MEMBERS: Final = ("kind", "state", "done", "sequence", "refusal")
 """Members of a record's status that a capture job includes."""
 
 
-def query_document(events: Sequence[Json], name: str = SIMPLE, subscription: str | None = None) -> dict[str, Json]:
-    """The response to the query with this name, or what is delivered to a subscription."""
-    subscribed: dict[str, Json] = {} if subscription is None else {"subscriptionID": subscription}
+def query_document(events: Sequence[Json]) -> dict[str, Json]:
+    """The response to a query."""
     return {
         "@context": [event_queries.CONTEXT],
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
         "creationDate": format_moment(int(datetime.now(UTC).timestamp() * 1000)),
-        "epcisBody": {"queryResults": {"queryName": name, **subscribed, "resultsBody": {"eventList": list(events)}}},
+        "epcisBody": {"queryResults": {"queryName": SIMPLE, "resultsBody": {"eventList": list(events)}}},
     }
-
-
-def collection(members: Sequence[str]) -> dict[str, Json]:
-    """A list of values, as the standard's top-level resources answer."""
-    return {"@context": [event_queries.CONTEXT], "type": "Collection", "member": list(members)}
 
 
 def recorded_of(row: EpcisCaptureRow) -> set[int]:
@@ -216,22 +207,15 @@ def open_event_queries(store: Store, principal: Principal) -> EventQueries:
     return EventQueries(store, number_of(principal), principal.viewer)
 
 
-def find_events(
-    request: Request,
-    principal: Principal,
-    queries: EventQueries,
-    parsed: ParsedQuery,
-    name: str = SIMPLE,
-    asked: str = "",
-) -> Response:
-    """A page of matching events, as results of the query with this name. `asked` identifies parameters that are not in
-    the URL. Raises QueryError."""
+def find_events(request: Request, principal: Principal, queries: EventQueries) -> Response:
+    """A page of events that match the URL's parameters. Raises QueryError."""
     verify_acceptable(request.headers)
-    after = read_token(request, principal, parsed, asked)
+    parsed = read_query(request)
+    after = read_token(request, principal, parsed)
     bound = parsed.at_most or parsed.refuse_above
     if bound is None:
         page = queries.find(parsed.query, after, parsed.per_page)
-        return reply_json(query_document(page.events, name), 200, **link_to_next(request, principal, page.last, asked))
+        return reply_json(query_document(page.events), 200, **link_to_next(request, principal, page.last))
     if bound > _MAX_PER_PAGE:
         raise QueryError(f"the limit is more than {_MAX_PER_PAGE} events", hint="page through the events instead")
     refusing = parsed.refuse_above is not None
@@ -241,15 +225,12 @@ def find_events(
         raise event_queries.QueryTooLargeError(
             f"more than {bound} events match", hint="narrow the query, or page through the events"
         )
-    return reply_json(query_document(page.events, name), 200)
+    return reply_json(query_document(page.events), 200)
 
 
-def read_query(
-    request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
-) -> ParsedQuery:
-    """Parses the URL's parameters and those in `more`. If `only` is given, parameters that it does not name are
-    refused. Raises QueryError."""
-    given = [*request.query_params.multi_items(), *(more or [])]
+def read_query(request: Request, only: set[str] | None = None) -> ParsedQuery:
+    """Parses the URL's parameters. If `only` is given, those that it does not name are refused. Raises QueryError."""
+    given = request.query_params.multi_items()
     for name, _ in given:
         if only is not None and name not in only:
             raise QueryError(
@@ -258,32 +239,29 @@ def read_query(
     return event_queries.parse_query(given, most_per_page=_MAX_PER_PAGE, per_page=_PER_PAGE)
 
 
-def _scope(request: Request, principal: Principal, asked: str) -> str:
+def _scope(request: Request, principal: Principal) -> str:
     """Identifies the list, its filters and the caller. A page token is valid for this scope only."""
     filters = sorted(one for one in request.query_params.multi_items() if one[0] not in ("nextPageToken", "perPage"))
-    return json.dumps([request.scope["path"], filters, principal.participant, *([asked] if asked else [])])
+    return json.dumps([request.scope["path"], filters, principal.participant])
 
 
-def read_token(request: Request, principal: Principal, parsed: ParsedQuery, asked: str = "") -> tuple[int, int] | None:
+def read_token(request: Request, principal: Principal, parsed: ParsedQuery) -> tuple[int, int] | None:
     """The position after which the page starts; None for the first page. Raises CursorError."""
-    place = read_place(request, principal, parsed, asked)
-    return None if place is None else (int(place[0]), int(place[1]))
-
-
-def read_place(request: Request, principal: Principal, parsed: ParsedQuery, asked: str = "") -> Key | None:
-    """As `read_token`, for lists in any order."""
+    if parsed.token is None:
+        return None
     pager: Pager = request.app.state.pager
-    return None if parsed.token is None else pager.open(_scope(request, principal, asked), parsed.token)
+    first, second = pager.open(_scope(request, principal), parsed.token)
+    return int(first), int(second)
 
 
-def link_to_next(request: Request, principal: Principal, last: Key | None, asked: str = "") -> dict[str, str]:
+def link_to_next(request: Request, principal: Principal, last: tuple[int, int] | None) -> dict[str, str]:
     """The Link header for the next page (RFC 8288); empty on the last one."""
     if last is None:
         return {}
     pager: Pager = request.app.state.pager
     # The link repeats the other parameters, because the token is valid only together with them.
     kept = [one for one in request.query_params.multi_items() if one[0] != "nextPageToken"]
-    token = pager.seal(_scope(request, principal, asked), last)
+    token = pager.seal(_scope(request, principal), last)
     target = f"{quote(request.scope['path'])}?{urlencode([*kept, ('nextPageToken', token)])}"
     return {"Link": f'<{target}>; rel="next"'}
 

@@ -12,21 +12,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from millmark.ledger import provenance
-from millmark.ledger.canonical import Json, parse_json
-from millmark.ledger.claims import parse_claims
-from millmark.ledger.errors import MillmarkError, NotFoundError
+from millmark.ledger.canonical import Json
+from millmark.ledger.errors import NotFoundError
 from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import CertificateState, CertificateStatus
-from millmark.ledger.store import Book, Store
+from millmark.ledger.store import Store
 from millmark.ledger.store.rows import CertificateRow
 from millmark.services.interop.credentials import certificate
 from millmark.services.interop.credentials.keys import CredentialKey, add_proof, build_did_document
-from millmark.services.interop.errors import CertificateDocumentError
-from millmark.services.interop.inspection.document import build_from_claims
 
 
 def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> certificate.CertificateFacts:
@@ -67,8 +64,6 @@ def _seconds(moment: datetime | None) -> int:
 
 
 STATUS_PATH: Final = "/v1/status-lists"
-CLAIM: Final = "en10168"
-"""Member of a certificate's claims that holds the content of an inspection document beyond the ledger's data."""
 
 
 _MAX_LISTS: Final = 16
@@ -105,30 +100,8 @@ class Issuer:
         self._verify_keys()
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{sequence // certificate.SIZE}"
-        facts, _ = self._facts(sequence, viewer)
+        facts = self._facts(sequence, viewer)
         return certificate.issue_credential(facts, self.did, key, f"{self.did}#{name}", status_list_url=url)
-
-    def inspection_document(self, sequence: int, viewer: int | None) -> bytes:
-        """The certificate as an EN 10204 3.1 document in the JSON form of EN 10168, from its claims under `en10168`.
-
-        Raises NotFoundError if the claims have no such member; CertificateDocumentError if its content is insufficient,
-        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so)."""
-        facts, status = self._facts(sequence, viewer)
-        if status not in certificate.STANDING:
-            raise CertificateDocumentError(
-                f"certificate {sequence} is no longer valid: {status.name.lower()}",
-                hint="ask its inspector for a new one",
-            )
-        with self.store.reading() as connection:
-            text = Book(connection).document(facts.claims_root)
-        claims = {} if text is None else _claims(text)
-        found = claims.get(CLAIM)
-        if not isinstance(found, dict):
-            raise NotFoundError(
-                f"the claims of certificate {sequence} contain no inspection document",
-                hint=f"ask its inspector for claims with the member {CLAIM}",
-            )
-        return build_from_claims(facts, found)
 
     def status_list(self, number: int) -> dict[str, Json]:
         """The signed status list at the index's block. Raises NotFoundError for a list without any certificate yet."""
@@ -166,7 +139,7 @@ class Issuer:
         )
         return add_proof(unsigned, key, f"{self.did}#{name}", created=made)
 
-    def _facts(self, sequence: int, viewer: int | None) -> tuple[certificate.CertificateFacts, CertificateStatus]:
+    def _facts(self, sequence: int, viewer: int | None) -> certificate.CertificateFacts:
         # This query enforces the viewer's permission; the facts below are read without it.
         found = provenance.certificate(self.store, sequence, viewer=viewer)
         if self.participant not in (None, found.inspector.participant):
@@ -176,19 +149,8 @@ class Issuer:
             )
         with open_reader(self.store) as reader:
             identity = reader.identity
-        return read_facts(self.store, sequence, chain_id=identity.chain_id, ledger=identity.ledger), found.status
+        return read_facts(self.store, sequence, chain_id=identity.chain_id, ledger=identity.ledger)
 
     def _verify_keys(self) -> None:
         if not self.keys:
             raise NotFoundError("this gateway signs no credentials", hint="its operator must set credential_keys")
-
-
-def _claims(text: str) -> Mapping[str, Json]:
-    """The document of stored claims; empty if it cannot be rebuilt, since fields of it were erased."""
-    try:
-        document = parse_claims(parse_json(text.encode(), max_bytes=1 << 24, max_depth=64)).document
-    except MillmarkError:
-        # A document with erased fields cannot be rebuilt, and an inspection document must not be issued from a part of
-        # it.
-        return {}
-    return cast("Mapping[str, Json]", document) if isinstance(document, dict) else {}

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import IdentifierError, InputError, NotFoundError
@@ -352,12 +352,6 @@ CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld
 _MAX_SCANNED: Final = 1_000
 """Maximum number of events examined for one page, for callers that may not see all."""
 _AT_ONCE: Final = 500
-_MAX_RUNS, _RUNS_AT_ONCE = 5_000, 100
-"""Maximum number of runs of a list's terms that are read for one page; and how many at once."""
-ALL_RUNS: Final = 2**63 - 1
-"""In a place in a list of values: all runs of the value are done with."""
-Place: TypeAlias = "tuple[str, int]"
-"""In a list of values: a value, and the first event of the last of its runs that was read."""
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
 
 
@@ -368,18 +362,6 @@ class Page:
     events: list[Json]
     last: tuple[int, int] | None
     """Time and number after which the next page starts; None if there is no next page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Events in the order in which they were recorded."""
-
-    events: list[tuple[int, Json]]
-    """Each with its number."""
-    end: int
-    """Number of the last event that was examined."""
-    is_whole: bool
-    """Whether no event follows that one."""
 
 
 class EventQueries:
@@ -406,19 +388,6 @@ class EventQueries:
             )
         return Page([_event(row, entries[row.stream, row.index]) for row in rows], last)
 
-    def recorded(self, query: EventQuery, after: int, limit: int) -> Recorded:
-        """At most `limit` visible events with numbers above `after`, in the order in which they were recorded. As in
-        `find`, the number of events examined is bounded."""
-        ordered = replace(query, order="number", descending=False)
-        # One read transaction: an event that is recorded between two would be left out.
-        with self._store.reading() as connection:
-            repository = EpcisRepository(connection)
-            named = Named(Rows(connection), Lineage(connection), self._viewer)
-            rows, last = self._look(repository, named, ordered, (after, after), limit)
-            entries, end = repository.entries(rows), repository.last_number()
-        events = [(row.number, _event(row, entries[row.stream, row.index])) for row in rows]
-        return Recorded(events, end if last is None else last[1], last is None)
-
     def event(self, event_id: str) -> Json:
         """The last captured event with that id; for a corrected event, that is the error declaration.
 
@@ -429,32 +398,6 @@ class EventQueries:
         if not page.events:
             raise NotFoundError("no event has that id", hint="look it up in its capture job, or ask its sender")
         return page.events[0]
-
-    def values(self, fields: Collection[str], without: str, after: Place, limit: int) -> tuple[list[str], Place | None]:
-        """At most `limit` values of the events that the caller sent, or of all if it may see everything, ascending, but
-        for those that begin as `without` says (nothing if it is empty); and where the next page starts, None at the
-        end.
-
-        As in `find`, what is read for a page is bounded, so it may be short or even empty although more values follow.
-        """
-        found: list[str] = []
-        with self._store.reading() as connection:
-            repository = EpcisRepository(connection)
-            for _ in range(0, _MAX_RUNS, _RUNS_AT_ONCE):
-                runs = repository.runs(fields, after, _RUNS_AT_ONCE)
-                for value, first, sender in runs:
-                    if value == after[0] and after[1] == ALL_RUNS:
-                        continue  # this value is done with
-                    hidden = self._viewer is not None and sender != self._participant
-                    omitted = bool(without) and value.startswith(without)
-                    if not hidden and not omitted:
-                        if len(found) == limit:
-                            return found, after
-                        found.append(value)
-                    after = (value, first if hidden and not omitted else ALL_RUNS)
-                if len(runs) < _RUNS_AT_ONCE:
-                    return found, None
-        return found, after
 
     def capture(self, id_: str) -> EpcisCaptureRow:
         """A capture job of the caller, or of anyone if the caller may see everything. Raises NotFoundError."""

@@ -1,4 +1,4 @@
-"""Captured EPCIS events, capture jobs and named queries: their tables, and all access to them.
+"""Captured EPCIS events and capture jobs: their tables, and all access to them.
 
 There is one class per table. Times are Unix times in milliseconds.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
 from millmark.ledger.store import Book, Rows, schema_of
 
@@ -49,20 +49,6 @@ class EpcisTermRow:
 
 
 @dataclass(slots=True)
-class EpcisQueryRow:
-    """A named query of a participant."""
-
-    participant: int
-    """0 for the operator of a gateway that is open on the loopback."""
-    name: str
-    number: int
-    """Ascending per participant, in the order of creation."""
-    created_ms: int
-    definition: str
-    """The parameters as received, as JSON."""
-
-
-@dataclass(slots=True)
 class EpcisCaptureRow:
     """A capture job, and the outcome of each of its events."""
 
@@ -89,7 +75,6 @@ epcis_events = _SCHEMA.table(
     "record_time_ms number",
 )
 epcis_terms = _SCHEMA.table("epcis_terms", EpcisTermRow, "field value first")
-epcis_queries = _SCHEMA.table("epcis_queries", EpcisQueryRow, "participant name")
 epcis_captures = _SCHEMA.table("epcis_captures", EpcisCaptureRow, "id", "number")
 
 
@@ -153,21 +138,6 @@ class EpcisRepository:
         last, call = (self._rows.greatest(kind, "number") for kind in (EpcisEventRow, EpcisCaptureRow))
         return last + 1, call + 1
 
-    def last_number(self) -> int:
-        """Number of the last event; 0 without events."""
-        return self._rows.greatest(EpcisEventRow, "number")
-
-    def first_number(self, record_time_ms: int) -> int:
-        """Number of the first event that was recorded at that time or later; of the next one if there is none."""
-        found = select(func.min(epcis_events.c.number)).where(epcis_events.c.record_time_ms >= record_time_ms)
-        first = self._connection.execute(found).scalar()
-        return self.last_number() + 1 if first is None else int(first)
-
-    def record_time(self, number: int) -> int | None:
-        """When the event with that number was recorded; None without such an event."""
-        row = self._rows.get(EpcisEventRow, number)
-        return None if row is None else row.record_time_ms
-
     def add(self, events: Sequence[EpcisEventRow], terms: Sequence[EpcisTermRow]) -> None:
         """Stores events, whose evidence must be in the book, with their terms, each of them once."""
         self._rows.insert(events)
@@ -188,26 +158,6 @@ class EpcisRepository:
             query = query.where(epcis_captures.c.number < before)
         return [EpcisCaptureRow(*row) for row in self._connection.execute(query)]
 
-    def add_query(self, row: EpcisQueryRow) -> None:
-        self._rows.insert([row])
-
-    def query(self, participant: int, name: str) -> EpcisQueryRow | None:
-        return self._rows.get(EpcisQueryRow, participant, name)
-
-    def queries(self, participant: int, after: int, limit: int) -> list[EpcisQueryRow]:
-        """Named queries of a participant with numbers above `after`, in the order of creation."""
-        mine = select(epcis_queries).where(epcis_queries.c.participant == participant, epcis_queries.c.number > after)
-        found = self._connection.execute(mine.order_by(epcis_queries.c.number).limit(limit))
-        return [EpcisQueryRow(*row) for row in found]
-
-    def next_query_number(self, participant: int) -> int:
-        return self._rows.greatest(EpcisQueryRow, "number", participant=participant) + 1
-
-    def drop_query(self, participant: int, name: str) -> bool:
-        """Deletes a named query; tells whether it existed."""
-        mine = (epcis_queries.c.participant == participant) & (epcis_queries.c.name == name)
-        return self._connection.execute(delete(epcis_queries).where(mine)).rowcount > 0
-
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
         """Events in the order of the query, after the given (time, number)."""
         column = epcis_events.c[query.order]
@@ -219,26 +169,6 @@ class EpcisRepository:
         order = (column, epcis_events.c.number)
         found = found.order_by(*(one.desc() if query.descending else one.asc() for one in order))
         return [EpcisEventRow(*row) for row in self._connection.execute(found)]
-
-    def runs(self, fields: Collection[str], after: tuple[str, int], limit: int) -> list[tuple[str, int, int]]:
-        """Runs of events that have a value in one of the fields, after the given (value, first event), ascending: the
-        value, the number of the first event, and who sent them. A run is of one capture job, so of one sender."""
-        columns = epcis_terms.c
-        place = tuple_(columns.value, columns.first)
-        # A limit for each field: the database would read all of them, if it had to sort several fields' values.
-        parts = [
-            select(columns.value, columns.first)
-            .where(columns.field == field, place > after)
-            .order_by(columns.value, columns.first)
-            .limit(limit)
-            .subquery()
-            for field in fields
-        ]
-        found = union_all(*(select(part) for part in parts)).subquery()
-        wanted = select(found.c.value, found.c.first, epcis_events.c.participant)
-        sent = wanted.join(epcis_events, epcis_events.c.number == found.c.first)
-        ordered = self._connection.execute(sent.order_by(found.c.value, found.c.first).limit(limit))
-        return [(value, first, participant) for value, first, participant in ordered]
 
     def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:
         """The evidence entries of events, as canonical JSON, by stream and index."""

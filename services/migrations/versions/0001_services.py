@@ -61,9 +61,6 @@ def _create_epcis() -> None:
     )
     create_table("epcis_terms", "field:str value:str first:int count:int", "field value first", with_rowid=False)
     create_table(
-        "epcis_queries", "participant:int name:str number:int created_ms:int definition:str", "participant name"
-    )
-    create_table(
         "epcis_captures",
         "id:str number:int participant:int created_ms:int finished_ms:int behaviour:str success:bool outcome:str",
         "id",
@@ -95,8 +92,7 @@ def _create_webhooks() -> None:
         "webhooks",
         "id:str participant:int owner:bool url:str mode:str kinds:str subjects:str secrets:str created_ms:int "
         "registry_sequence:int ledger_sequence:int state:str reason:str attempts:int next_try_ms:int "
-        "delivered_ms:int holder:str held_until_ms:int credential:str query:str controls:str event_number:int "
-        "due_ms:int most_events:int",
+        "delivered_ms:int holder:str held_until_ms:int credential:str",
         "id",
         "participant",
         "state next_try_ms",
@@ -189,7 +185,6 @@ def _create_forecasts() -> None:
         "digest",
         "cut_block",
     )
-    create_table("preferences", "product:str cut_block:int document:str", "product")
 
 
 def _create_setpoints() -> None:

@@ -350,7 +350,7 @@ class SeriesForecast:
     note: str
     """What was done instead of the usual, and why; empty otherwise."""
     split: str
-    """How it was brought in line with its product: `total` for the product itself; `history`, `preferences`; or `none`
+    """How it was brought in line with its product: `total` for the product itself; `history`; or `none`
     where not all orders chose a value of the option."""
     quantities: tuple[int, ...]
     low: tuple[int, ...] | None

@@ -1,5 +1,5 @@
-"""Makes a forecast: series from the history, the statistics of `millmark.quality.demand`, preferences, whole numbers
-that add up. Needs numpy."""
+"""Makes a forecast: series from the history, the statistics of `millmark.quality.demand`, whole numbers that
+add up. Needs numpy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from millmark.ledger.canonical import Json, to_hex
-from millmark.ledger.errors import InputError
+from millmark.ledger.canonical import Json
 from millmark.ledger.store.rows import ChainIdentityRow
 from millmark.quality.demand import Forecast, Outcome, Setting, forecast_demand
 from millmark.quality.demand.engine import describe
 from millmark.quality.demand.measures import reconcile
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast import document
-from millmark.services.planning.forecast.preferences import KeptPreferences, Shares, split
 
 _LATEST: Final = 500
 """Orders of a product whose work counts: what is ordered now is like what was ordered lately."""
@@ -74,16 +72,13 @@ def make_forecast(
     identity: ChainIdentityRow,
     weeks: int,
     level_percent: int = 80,
-    preferences: Mapping[str, KeptPreferences] | None = None,
     *,
     plain: bool = False,
 ) -> document.ForecastDocument:
     """Forecasts the week of the cut, which has not ended, and those after it.
 
-    `preferences`: by product, how a model of preferences splits its demand by option; the others are split by their
-    history. `plain`: by naive forecasts and smoothing alone, which need no package but numpy. Raises ForecastError
-    where no order counts, QualityError if a package is missing that the history needs, and InputError for preferences
-    that were learned from orders after the cut.
+    `plain`: by naive forecasts and smoothing alone, which need no package but numpy. Raises ForecastError where no
+    order counts, and QualityError if a package is missing that the history needs.
     """
     if not 1 <= weeks <= document.MAX_WEEKS:
         raise ForecastError(f"a forecast covers 1 to {document.MAX_WEEKS} weeks, not {weeks}")
@@ -91,18 +86,14 @@ def make_forecast(
         left = ", ".join(f"{count} {reason}" for reason, count in sorted(history.left_out.items()))
         hint = f"left out: {left}" if left else "this company is part of no order yet"
         raise ForecastError("no order counts up to this block", hint=hint)
-    kept = preferences or {}
-    if any(one.cut_block > history.cut.block for one in kept.values()):
-        raise InputError("preferences were learned from orders after the cut", hint="leave them out")
     now = document.week_of(history.cut.time_s)
     counted = _count(history, now)
     long = max(len(counts) for counts in counted.values()) >= _SMALLEST_SEASONAL
-    setting = Setting(weeks, (SEASON_WEEKS,) if long else (1,), level_percent, plain=plain)
+    setting = Setting(weeks, SEASON_WEEKS if long else 1, level_percent, plain=plain)
     keys = list(counted)
     outcome = forecast_demand([np.array(counted[key], dtype=np.float64) for key in keys], setting)
     made = dict(zip(keys, outcome.forecasts, strict=True))
-    series = tuple(_bring_in_line(made, counted, {product: one.shares for product, one in kept.items()}))
-    split = {one.key.product for one in series if one.split == "preferences"}
+    series = tuple(_bring_in_line(made, counted))
     return document.ForecastDocument(
         chain_id=identity.chain_id,
         ledger=identity.ledger,
@@ -112,7 +103,7 @@ def make_forecast(
         level_percent=level_percent,
         orders=len(history.orders),
         left_out=dict(sorted(history.left_out.items())),
-        model=_model(setting, outcome, {product: kept[product] for product in sorted(split)}),
+        model=_model(setting, outcome),
         back_test=_back_test(outcome),
         series=series,
         capacity=tuple(find_needed(history, series, weeks)),
@@ -131,7 +122,7 @@ def _count(history: document.History, now: date) -> dict[document.Key, tuple[int
 
 
 def _bring_in_line(
-    made: Mapping[document.Key, Forecast], counted: Mapping[document.Key, Sequence[int]], shares: Mapping[str, Shares]
+    made: Mapping[document.Key, Forecast], counted: Mapping[document.Key, Sequence[int]]
 ) -> list[document.SeriesForecast]:
     """For each product its total, then its options: the values of an option that all orders chose among add up to it
     in every week."""
@@ -141,17 +132,11 @@ def _bring_in_line(
             options[key.of_product].setdefault(key.option, []).append(key)
     found = []
     for key in (one for one in made if not one.option):
-        given = shares.get(key.product, {})
-        shared = {name for name, keys in options[key].items() if _fits(given.get(name), keys)}
-        whole = {name for name, keys in options[key].items() if name not in shared and _add_up(counted, key, keys)}
+        whole = {name for name, keys in options[key].items() if _add_up(counted, key, keys)}
         total, parts = _reconcile(made, key, {name: keys for name, keys in options[key].items() if name in whole})
         found.append(_series(key, made[key], counted, total, "total"))
         for name, keys in options[key].items():
-            if name in shared:
-                wholes = _by_shares(total, [given[name][one.value] for one in keys])
-                pairs = zip(keys, wholes, strict=True)
-                found += [_series(one, made[one], counted, part, "preferences") for one, part in pairs]
-            elif name in whole:
+            if name in whole:
                 found += [_series(one, made[one], counted, parts[one], "history") for one in keys]
             else:
                 found += [_series(one, made[one], counted, _alone(made[one]), "none") for one in keys]
@@ -165,11 +150,6 @@ def _add_up(counted: Mapping[document.Key, Sequence[int]], total: document.Key, 
 
 def _alone(forecast: Forecast) -> _Whole:
     return _interval(spread([float(one) for one in forecast.mean]), forecast)
-
-
-def _fits(given: Mapping[str, int] | None, keys: Sequence[document.Key]) -> bool:
-    """Whether shares are of exactly the values that are to be split."""
-    return given is not None and given.keys() == {key.value for key in keys} and sum(given.values()) > 0
 
 
 def _series(
@@ -189,7 +169,7 @@ def _reconcile(
     quantities = spread([float(one) for one in top])
     found = {}
     for keys, values in zip(groups, parts, strict=True):
-        columns = [split(count, [float(one) for one in values[:, week]]) for week, count in enumerate(quantities)]
+        columns = [_split(count, [float(one) for one in values[:, week]]) for week, count in enumerate(quantities)]
         for place, key in enumerate(keys):
             found[key] = _interval(tuple(column[place] for column in columns), made[key])
     return _interval(quantities, made[total]), found
@@ -204,24 +184,6 @@ def _interval(quantities: tuple[int, ...], forecast: Forecast) -> _Whole:
     return _Whole(quantities, tuple(max(one, 0) for one in low), high)
 
 
-def _by_shares(total: _Whole, shares: Sequence[int]) -> list[_Whole]:
-    """Splits a total, and the ends of its interval, between several by their shares."""
-    parts = [list(map(float, shares)) for _ in total.quantities]
-    columns = [split(count, part) for count, part in zip(total.quantities, parts, strict=True)]
-    whole = sum(shares)
-    found = []
-    for place, share in enumerate(shares):
-        quantities = tuple(column[place] for column in columns)
-        low = high = None
-        if total.low is not None and total.high is not None:
-            low = tuple(min(one * share // whole, count) for one, count in zip(total.low, quantities, strict=True))
-            high = tuple(
-                max(-(-one * share // whole), count) for one, count in zip(total.high, quantities, strict=True)
-            )
-        found.append(_Whole(quantities, low, high))
-    return found
-
-
 def spread(values: Sequence[float]) -> tuple[int, ...]:
     """Whole numbers whose sums up to each week are nearest to those of the values: 0.3 a week is one piece in about
     three weeks, where rounding each week alone would leave none."""
@@ -234,14 +196,21 @@ def spread(values: Sequence[float]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _model(setting: Setting, outcome: Outcome, preferences: Mapping[str, KeptPreferences]) -> dict[str, Json]:
-    """Names everything that decides the figures: the method's version, its packages, what was chosen, and the
-    preferences that split a total."""
-    named: dict[str, Json] = {"seasons": list(setting.seasons), "python": platform.python_version()}
-    used: dict[str, Json] = {
-        product: {"cut_block": one.cut_block, "digest": to_hex(one.digest)} for product, one in preferences.items()
-    }
-    return {**named, **describe(outcome, setting), "preferences": used}
+def _split(count: int, parts: Sequence[float]) -> list[int]:
+    """Divides `count` into whole numbers in the ratio of the parts: largest remainders, the earlier of equals first."""
+    whole = sum(parts)
+    exact = [count * part / whole for part in parts] if whole > 0 else [count / len(parts)] * len(parts)
+    found = [int(one) for one in exact]
+    rest = sorted(range(len(parts)), key=lambda place: (found[place] - exact[place], place))
+    for place in rest[: count - sum(found)]:
+        found[place] += 1
+    return found
+
+
+def _model(setting: Setting, outcome: Outcome) -> dict[str, Json]:
+    """Names everything that decides the figures: the method's version, its packages, and what was chosen."""
+    named: dict[str, Json] = {"season": setting.season, "python": platform.python_version()}
+    return {**named, **describe(outcome, setting)}
 
 
 def _back_test(outcome: Outcome) -> document.BackTest:

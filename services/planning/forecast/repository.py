@@ -1,4 +1,4 @@
-"""The forecasts that a company made, and its models of preferences: their tables, and all access to them."""
+"""The forecasts that a company made: their table, and all access to it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,8 @@ class ForecastRow:
     """Canonical JSON."""
 
 
-@dataclass(slots=True)
-class PreferenceRow:
-    """What the orders for a product say about preferences: aggregates alone."""
-
-    product: str
-    cut_block: int
-    document: str
-    """Canonical JSON."""
-
-
 _SCHEMA = schema_of("millmark.services")
 _SCHEMA.table("forecasts", ForecastRow, "digest", "cut_block")
-_SCHEMA.table("preferences", PreferenceRow, "product")
 
 
 class ForecastRepository:
@@ -57,13 +46,3 @@ class ForecastRepository:
     def page(self, after: bytes | None, most: int) -> list[ForecastRow]:
         """In the order of their digests, from behind one."""
         return self._rows.page(ForecastRow, "digest", after, most)
-
-    def put_preferences(self, row: PreferenceRow) -> None:
-        self._rows.put(row)
-
-    def preferences(self, product: str) -> PreferenceRow | None:
-        """The latest of a product."""
-        return self._rows.get(PreferenceRow, product)
-
-    def all_preferences(self) -> list[PreferenceRow]:
-        return sorted(self._rows.find(PreferenceRow), key=lambda row: row.product)

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from millmark.ledger.provenance.answers import Printable
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast import document
-from millmark.services.planning.forecast.preferences import KeptPreferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,34 +257,6 @@ class ScoreFound(Printable):
     series: tuple[ScoredShown, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ValueWanted(Printable):
-    """A value of an option."""
-
-    value: str
-    share_percent: int
-
-
-@dataclass(frozen=True, slots=True)
-class OptionWanted(Printable):
-    """An option, the most wanted value first."""
-
-    option: str
-    values: tuple[ValueWanted, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PreferencesFound(Printable):
-    """Which values of a product's options are wanted: aggregates of own orders."""
-
-    product: str
-    digest: bytes
-    """By which forecasts name it."""
-    block: int
-    """Up to which orders were learned from."""
-    options: tuple[OptionWanted, ...]
-
-
 def list_forecast(forecast: document.ForecastDocument, anchored_s: int | None) -> ForecastListed:
     """`anchored_s`: when the ledger had its entry; None if it has not."""
     return ForecastListed(
@@ -323,21 +294,6 @@ def show_score(digest: bytes, score: Score) -> ScoreFound:
     return ScoreFound(
         digest, score.cut.block, score.weeks, score.skipped, *errors, tuple(show_scored(one) for one in score.series)
     )
-
-
-def show_preferences(product: str, kept: KeptPreferences) -> PreferencesFound:
-    options = tuple(
-        OptionWanted(
-            option,
-            tuple(ValueWanted(value, share // 10_000) for value, share in sorted(values.items(), key=_by_share)),
-        )
-        for option, values in sorted(kept.shares.items())
-    )
-    return PreferencesFound(product, kept.digest, kept.cut_block, options)
-
-
-def _by_share(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
 
 
 def _series(one: document.SeriesForecast) -> SeriesShown:

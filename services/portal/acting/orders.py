@@ -253,11 +253,6 @@ def _measurements(scene: Scene) -> list[Option]:
     return [] if stream is None else acts.measurement_options(scene.reader, [stream], row.stream_size)
 
 
-def _of_operation(scene: Scene) -> Body:
-    row = _assignment(scene)
-    return {"order": f"0x{row.order.hex()}", "operation": row.operation}
-
-
 def _unbound(scene: Scene) -> list[Option]:
     """Lots of the company that belong to no order."""
     return acts.lot_options(scene.reader, (row for row in acts.held_lots(scene) if row.order is None))

@@ -142,25 +142,8 @@ def test_what_is_always_or_never_wanted_is_not_intermittent() -> None:
     assert is_intermittent(np.array([0.0, 0, 3] * 6))
 
 
-def test_trees_see_covariates() -> None:
-    """A promotion that is known ahead: without it nothing says when demand doubles."""
-    random = np.random.default_rng(1)
-    known = [(random.random((84, 1)) < 0.3).astype(float) for _ in range(40)]
-    series = [10 + 10 * one[:80, 0] + random.normal(0, 0.5, 80) for one in known]
-    blind, seeing = forecast_with_trees(series, 4, (1,)), forecast_with_trees(series, 4, (1,), known)
-    assert blind is not None
-    assert seeing is not None
-    actual = [10 + 10 * one[80:, 0] for one in known]
-    found = [
-        float(np.mean([np.abs(a - b).mean() for a, b in zip(made, actual, strict=True)])) for made in (blind, seeing)
-    ]
-    assert found[1] < found[0] / 3
-    with pytest.raises(InputError, match="covariates are missing for some of 80 past and 4 coming weeks"):
-        forecast_with_trees(series, 4, (1,), [one[:82] for one in known])
-
-
 def test_few_and_short_series_are_not_learned_from() -> None:
-    assert forecast_with_trees([np.arange(30.0)], 4, (1,)) is None
+    assert forecast_with_trees([np.arange(30.0)], 4, 1) is None
 
 
 def test_intervals_cover_what_they_say_on_series_like_those_before() -> None:
@@ -178,7 +161,7 @@ def test_regular_demand_is_forecast_better_than_by_its_last_value() -> None:
     drawn = draw_series(10, 50, 6, seed=3)
     chosen = np.random.default_rng(1).permutation(10)[:6]
     histories, actual = ([series[place] for place in chosen] for series in drawn)
-    made = [forecast.mean for forecast in forecast_demand(histories, Setting(6, (1,), counts=False)).forecasts]
+    made = [forecast.mean for forecast in forecast_demand(histories, Setting(6, counts=False)).forecasts]
 
     def error(forecasts: list[Values]) -> float:
         triples = zip(forecasts, actual, histories, strict=True)
@@ -263,11 +246,11 @@ def test_seasonal_naive_repeats_the_last_season() -> None:
 
 
 @pytest.mark.parametrize(
-    ("horizon", "seasons", "level", "windows"), [(0, (1,), 80, 3), (4, (), 80, 3), (4, (1,), 30, 3), (4, (1,), 80, 99)]
+    ("horizon", "season", "level", "windows"), [(0, 1, 80, 3), (4, 0, 80, 3), (4, 1, 30, 3), (4, 1, 80, 99)]
 )
-def test_unusable_settings_are_refused(horizon: int, seasons: tuple[int, ...], level: int, windows: int) -> None:
+def test_unusable_settings_are_refused(horizon: int, season: int, level: int, windows: int) -> None:
     with pytest.raises(InputError, match="out of range"):
-        Setting(horizon, seasons, level, windows)
+        Setting(horizon, season, level, windows)
 
 
 def test_smoothing_follows_a_level_and_goes_between_what_varies() -> None:

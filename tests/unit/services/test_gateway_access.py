@@ -107,18 +107,7 @@ READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 RELAYED = frozenset(ROLES) | {"key relay", "owner"}
-QUERIES = (
-    *("queries", "queries/{name}", "queries/{name}/events"),
-    *("queries/{name}/subscriptions", "queries/{name}/subscriptions/{id}"),
-)
-RESOURCES = tuple(
-    f"{name}/{{value:path}}/events" for name in ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions")
-)
-VALUES = ("eventTypes", "bizSteps", "bizLocations", "readPoints", "dispositions", "epcs")
-EPCIS = (
-    *("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events"),
-    *(*RESOURCES, *VALUES, *QUERIES),
-)
+EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}")
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -156,7 +145,6 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/forecasts"): OWNER_ALONE,
     ("GET", "/v1/forecasts/{id}"): OWNER_ALONE,
     ("GET", "/v1/forecasts/{id}/score"): OWNER_ALONE,
-    ("GET", "/v1/preferences"): OWNER_ALONE,
     ("GET", "/v1/causes"): OWNER_ALONE,
     ("POST", "/v1/causes"): OWNER_ALONE,
     ("GET", "/v1/causes/{id}"): OWNER_ALONE,
@@ -186,11 +174,9 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/status"): OWNER_ALONE,
     ("GET", "/v1/contexts"): EVERYBODY,
     ("GET", "/v1/contexts/{name}"): EVERYBODY,
-    ("GET", "/v1/application-identifiers"): EVERYBODY,
     ("GET", "/.well-known/did.json"): EVERYBODY,
     ("GET", "/v1/status-lists/{number}"): EVERYBODY,
     ("GET", "/v1/certificates/{id}/credential"): READERS,
-    ("GET", "/v1/certificates/{id}/inspection-document"): READERS,
     ("GET", "/v1/events"): FOLLOWERS,
     ("GET", "/v1/webhooks"): FOLLOWERS,
     ("POST", "/v1/webhooks"): FOLLOWERS,
@@ -209,17 +195,6 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/epcis/v2/events"): SENDERS,
     ("GET", "/epcis/v2/events"): READERS,
     ("GET", "/epcis/v2/events/{id:path}"): READERS,
-    ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
-    **{("GET", f"/epcis/v2/{path}"): READERS for path in (*RESOURCES, *VALUES)},
-    ("POST", "/epcis/v2/queries"): READERS,
-    ("GET", "/epcis/v2/queries"): READERS,
-    ("GET", "/epcis/v2/queries/{name}"): READERS,
-    ("DELETE", "/epcis/v2/queries/{name}"): READERS,
-    ("GET", "/epcis/v2/queries/{name}/events"): READERS,
-    ("POST", "/epcis/v2/queries/{name}/subscriptions"): READERS,
-    ("GET", "/epcis/v2/queries/{name}/subscriptions"): READERS,
-    ("GET", "/epcis/v2/queries/{name}/subscriptions/{id}"): READERS,
-    ("DELETE", "/epcis/v2/queries/{name}/subscriptions/{id}"): READERS,
     ("GET", "/v1/documents"): DOCUMENT_READERS,
     ("POST", "/v1/documents"): frozenset({"owner"}),
     ("GET", "/v1/documents/{id}"): DOCUMENT_READERS,

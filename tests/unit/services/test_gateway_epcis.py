@@ -202,13 +202,6 @@ def test_an_unknown_behaviour_is_refused(caller: Caller) -> None:
         f"{CAPTURE}/{'0' * 24}",
         EVENTS,
         f"{EVENTS}/urn:x",
-        "/epcis/v2/epcs/urn:x/events",
-        "/epcis/v2/bizSteps/shipping/events",
-        "/epcis/v2/queries",
-        "/epcis/v2/queries/q",
-        "/epcis/v2/queries/q/events",
-        "/epcis/v2/queries/q/subscriptions",
-        "/epcis/v2/queries/q/subscriptions/4f1c09aa27de4f1c",
     ],
 )
 def test_discovery(caller: Caller, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts over the API: listed page by page, each with its series, and what is wanted. Scores need a chain, which
+"""Forecasts over the API: listed page by page, each with its series. Scores need a chain, which
 tests/integration/test_forecasting.py has."""
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from millmark.ledger.store import Book
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.planning.forecast.document import ForecastDocument, seal_of
 from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.preferences import Preferences, keep_preferences
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from tests.support.forecast_samples import IDENTITY, cut, sample
+from tests.support.forecast_samples import IDENTITY, sample
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 
@@ -33,9 +32,6 @@ def caller(tmp_path_factory: pytest.TempPathFactory, documents: list[ForecastDoc
             Book(connection).add_evidence(stream, [EvidenceEntry(place, salt, entry, leaf)])
             row = document.digest, stream, place, document.cut.block, document.cut.time_s, document.to_bytes().decode()
             ForecastRepository(connection).add(ForecastRow(*row))
-        for product in ("appliance", "garment"):
-            shares = {"colour": {"red": 250_000, "white": 750_000}}
-            keep_preferences(connection, [Preferences(product, cut(3), 12, shares, {}, ())])
     return Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
 
 
@@ -65,16 +61,3 @@ def test_without_a_chain_nothing_is_scored_and_that_is_said(caller: Caller, docu
     answer = caller.ask(f"/v1/forecasts/0x{documents[0].digest.hex()}/score")
     assert answer.status_code == 503
     assert "follows no chain" in answer.json()["detail"]
-
-
-def test_preferences_are_aggregates_the_most_wanted_first(caller: Caller) -> None:
-    first = caller.ask("/v1/preferences?limit=1").json()
-    second = caller.ask(f"/v1/preferences?limit=1&cursor={first['next']}").json()
-    assert [one["product"] for one in (*first["items"], *second["items"])] == ["appliance", "garment"]
-    assert second["next"] is None
-    [option] = first["items"][0]["options"]
-    assert option == {
-        "option": "colour",
-        "values": [{"value": "white", "share_percent": 75}, {"value": "red", "share_percent": 25}],
-    }
-    assert first["items"][0].keys() == {"product", "digest", "block", "options"}

@@ -37,8 +37,6 @@ EXAMPLES: dict[str, Any] = {
         "epcisBody": {"eventList": [{name: member for name, member in _EVENT.items() if name != "@context"}]},
     },
     "captureEvent": _EVENT,
-    "createQuery": {"name": "mine", "query": {"eventType": ["ObjectEvent"]}},
-    "subscribeToQuery": {"dest": "https://hooks.example.com/epcis", "signatureToken": "x" * 32, "stream": True},
 }
 """Bodies of routes whose own documentation has none, by operation."""
 

@@ -226,7 +226,6 @@ ELSEWHERE = {
     "/v1/status-lists/{number}",
     "/v1/contexts/{name}",
     "/v1/certificates/{id}/credential",
-    "/v1/certificates/{id}/inspection-document",
 }
 """Routes whose things have a table of their own, in another test, or that are the gateway's owner's alone."""
 

@@ -17,8 +17,6 @@ from pyld import jsonld
 from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
 from millmark.ledger.ids import parse_digital_link
-from millmark.ledger.ids._gs1 import RULES
-from millmark.ledger.ids.dictionary import EDITION
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.interop.contexts.published import (
     CONTEXT_MEDIA,
@@ -247,16 +245,6 @@ def test_a_context_is_kept_by_caches_and_asked_for_again(caller: Caller) -> None
 )
 def test_what_is_no_context(caller: Caller, name: str, status: int) -> None:
     assert caller.problem(f"/v1/contexts/{name}")["status"] == status
-
-
-def test_the_dictionary_in_use_is_there_to_see(caller: Caller) -> None:
-    answer = caller.ask("/v1/application-identifiers")
-    found = answer.json()
-    assert (found["edition"], found["licence"]) == (EDITION, "Apache-2.0")
-    shown = {one["ai"].partition("-")[0]: one["title"] for one in found["identifiers"]}
-    assert shown == {ai: RULES[ai].name for ai in shown}
-    assert len(shown) > 150
-    assert caller.ask("/v1/application-identifiers", If_None_Match=answer.headers["etag"]).status_code == 304
 
 
 _NAMES = ("grade", "of", "Part", "ex:a", "ex", "urn:a:b", "id", "type", "name", "x", "@value")

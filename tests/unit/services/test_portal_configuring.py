@@ -17,7 +17,6 @@ from millmark.services.portal.ordering import (
     Wording,
     build_configuring,
     find_least,
-    show_wanted_first,
 )
 from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.products import Catalogue
@@ -192,13 +191,3 @@ def test_every_constraint_reads_in_each_language(language: Language, name: str) 
     words = Wording(product(name), read_catalogues()[language])
     for one in product(name).constraints:
         assert "{" not in words.constraint(one)
-
-
-def test_the_most_wanted_value_comes_first_and_nothing_else_changes() -> None:
-    state = build_configuring(product("appliance"), {"colour": "white"})
-    shown = show_wanted_first(state, {"colour": {"red": 500_000, "white": 300_000, "graphite": 200_000}})
-    [before], [after] = ([one for one in each.options if one.option.key == "colour"] for each in (state, shown))
-    assert [one.value for one in after.choices] == ["red", "white", "graphite"]
-    assert sorted(after.choices, key=lambda one: one.value) == sorted(before.choices, key=lambda one: one.value)
-    assert show_wanted_first(state, {}) == state
-    assert (shown.least, shown.made, shown.conflict) == (state.least, state.made, state.conflict)

@@ -11,21 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millmark.ledger.canonical import canonical_json
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book
 from millmark.quality.notes import Note
 from millmark.services.pictures.plot import Fan, draw_fan
-from millmark.services.planning.forecast.document import ForecastDocument, NeededCapacity, seal_of
+from millmark.services.planning.forecast.document import ForecastDocument, seal_of
 from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.recording import CapacitySignal
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.repository import LeafRow, PlanningRepository, What
 from millmark.services.portal.demand import build_products
 from millmark.services.portal.pages import Language, read_catalogues
 from tests.support.fake_world import SMITH
-from tests.support.forecast_samples import IDENTITY, MONDAY, grown, sample
+from tests.support.forecast_samples import IDENTITY, grown, sample
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
@@ -152,24 +149,6 @@ def test_an_unknown_forecast_is_not_found(site: Site, recorded: str, name: str) 
 
 def test_another_company_sees_no_forecast(site: Site, recorded: str) -> None:
     assert site.browser(SMITH).get("/portal/demand").status_code == 404
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_work_that_others_expect_is_shown_by_week_also_without_an_own_forecast(tmp_path: Path, language: str) -> None:
-    site = Site(new_store(tmp_path))
-    work = NeededCapacity("milling", (1_200, 60), (900, 0), (1_500, 90))
-    place = 77, b"\7" * 20, b"\6" * 32, SMITH, OWNER, MONDAY, 2, 80
-    signal = CapacitySignal(*place, (work,))
-    with site.store.transaction() as connection:
-        text = canonical_json(signal.to_json()).decode()
-        row = b"\1" * 32, signal.forecast, What.SIGNAL, SMITH, b"\2" * 32, 0, b"\3" * 32, text, 1, b"", 9
-        PlanningRepository(connection).add_leaf(LeafRow(*row))
-    page = site.browser(OWNER).get(f"/portal/demand?lang={language}")
-    assert page.status_code == 200
-    said = {"en": "Work that others expect of your machines", "zh": "其他公司预计需要您的设备完成的工作"}[language]
-    assert said in page.text
-    assert "1,260" in page.text
-    assert "2026-W02" in page.text
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,7 @@ from millmark.ledger.claims import parse_claims
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Book
 from millmark.services.handover.delivering import ask_others_to_erase
-from millmark.services.planning.forecast.document import NeededCapacity
-from millmark.services.planning.forecast.making import make_forecast
-from millmark.services.planning.forecast.recording import CapacitySignal, find_signals, seal_forecast
-from millmark.services.planning.reading import writing
 from tests.support.apart import Apart, Home, found_apart
-from tests.support.forecast_samples import IDENTITY, sample
 from tests.support.planned import Planned
 
 Readable = dict[str, dict[str, set[str]]]
@@ -31,8 +26,6 @@ class Told:
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Hand-overs by the word of the record, and the first word of the recipient's name."""
     planned: Planned = field(init=False)
-    signals: dict[int, CapacitySignal] = field(default_factory=dict)
-    """What owners were told to expect, by owner."""
 
     def moment(self, name: str) -> None:
         apart = self.apart
@@ -78,28 +71,7 @@ def _plan(told: Told) -> None:
     told.moment("bid")
     planned.make_plan()
     told.moment("planned")
-    _signal(told)
-    told.moment("signalled")
     _offer_badly(planned)
-
-
-def _signal(told: Told) -> None:
-    """The coordinator tells the owners of the machines that it knows what work to expect."""
-    planned = told.planned
-    home, chain = planned.home(planned.apart.consortium.coordinator), planned.apart.consortium.chain
-    identity = replace(IDENTITY, chain_id=chain.chain_id, ledger=chain.ledger)
-    needed = (
-        NeededCapacity("milling", (100, 7), (80, 0), (121, 9)),
-        NeededCapacity("turning", (50, 50), (50, 40), (60, 60)),
-    )
-    unknown = NeededCapacity("welding", (5, 5), (5, 5), (5, 5))
-    document = replace(make_forecast(sample(12), identity, 2), capacity=(*needed, unknown))
-    with writing(home.store) as shelf:
-        found = find_signals(shelf, home.company.number, document)
-        sealed = seal_forecast(shelf.connection, planned.own("plans"), document, found)
-    told.signals = {one.to: one for one in found}
-    planned.sealed["signal"] = sealed
-    planned.anchor(home.company, "plans", "signal")
 
 
 BAD_OFFERS: dict[str, dict[str, object]] = {

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from millmark.ledger.canonical import Json
 from millmark.ledger.events import EVENTS
-from millmark.ledger.evidence import LeafKind, build_leaf_data
-from millmark.ledger.merkle import leaf_hash
-from millmark.ledger.store import Rows
-from millmark.ledger.store.rows import ChainIdentityRow
 from millmark.services import handover
-from millmark.services.handover.table import TABLE, Gets, find_record, is_handed_over
-from millmark.services.planning.arriving import _Verifier
-from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.forecast.recording import read_received
-from millmark.services.planning.papers import OpenedLeaf, verify_opened_leaf
-from millmark.services.planning.reading import reading
-from tests.support.apart import Home
+from millmark.services.handover.table import TABLE, Gets, is_handed_over
 from tests.unit.services.handover.conftest import Readable, Told
 
 BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER = "nordwind", "kestrel", "alder", "umbra", "vector", "swift"
@@ -151,11 +137,6 @@ PLANNED: dict[str, dict[str, dict[str, set[str]]]] = {
         MAKER: {"entries": {"plan 1"}, "fields": SHARED},
         BIRCH: {"entries": {"plan 1"}, "fields": SHARED | {"plan/rows/0", "plan/rows/1"}},
     },
-    "signalled": {
-        COORDINATOR: {"entries": {"signal 1", "signal 2"}},
-        MAKER: {"entries": {"signal 1"}},
-        BIRCH: {"entries": {"signal 2"}},
-    },
 }
 """Of the second order. What an owner reads of a plan are its own rows, here all on Birch's lathe."""
 
@@ -183,68 +164,6 @@ def test_each_company_reads_exactly_what_the_table_says_of_calls_offers_and_plan
                 assert what - before[who][kind] == PLANNED[moment].get(who, {}).get(kind, set()), (moment, who, kind)
                 assert what >= before[who][kind], "nothing that was handed over is lost"
         before = readable
-
-
-def test_an_owner_is_told_what_to_expect_of_its_own_machines_and_no_other(told: Told) -> None:
-    """The mill mills, the lathe mills and turns: each owner gets half of the milling, rounded up."""
-    alder, birch = (told.home(word).company.number for word in (MAKER, BIRCH))
-    parts = {
-        owner: {one.kind: (one.minutes, one.low, one.high) for one in signal.capacity}
-        for owner, signal in told.signals.items()
-    }
-    milling = (50, 4), (40, 0), (61, 5)
-    assert parts == {
-        alder: {"milling": milling},
-        birch: {"milling": milling, "turning": ((50, 50), (50, 40), (60, 60))},
-    }
-    for word in (MAKER, BIRCH):
-        home = told.home(word)
-        with reading(home.store) as shelf:
-            assert read_received(shelf, home.company.number) == [told.signals[home.company.number]]
-    for word in (BUYER, AUDITOR, COORDINATOR):
-        with reading(told.home(word).store) as shelf:
-            assert read_received(shelf, told.home(word).company.number) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"to": 999}, "is not from its sender to this company"),
-        ({"from": 999}, "is not from its sender to this company"),
-        ({"chain_id": 1}, "is for another ledger"),
-        ({"weeks": 3}, "is malformed"),
-        ({"capacity": []}, "is malformed"),
-        ({"product": "kettle"}, "is malformed"),
-    ],
-    ids=["to another", "from another", "ledger", "weeks", "nothing", "a product"],
-)
-def test_a_signal_that_its_sender_could_not_make_is_refused(told: Told, change: dict[str, Json], said: str) -> None:
-    home, sender = told.home(MAKER), told.home(COORDINATOR)
-    entry = {**told.signals[home.company.number].to_json(), **change}
-    with pytest.raises(PlanningError, match=said):
-        _verify_signal(told, home, sender, entry)
-
-
-def test_a_signal_of_a_company_that_has_nothing_to_do_with_the_machines_is_refused(told: Told) -> None:
-    home, stranger = told.home(MAKER), told.home(CARRIER)
-    entry = {**told.signals[home.company.number].to_json(), "from": stranger.company.number}
-    with pytest.raises(PlanningError, match="has neither called this company nor an order on its machines"):
-        _verify_signal(told, home, stranger, entry)
-
-
-def _verify_signal(told: Told, home: Home, sender: Home, entry: dict[str, Json]) -> None:
-    """As if the sender had anchored this entry alone."""
-    leaf = leaf_hash(build_leaf_data(LeafKind.PLAN, b"\1" * 32, entry))
-    opened = OpenedLeaf(LeafKind.PLAN, 0, b"\1" * 32, entry, ())
-    with home.store.reading() as connection:
-        rows = Rows(connection)
-        record = find_record(rows, told.apart.records["signal"])
-        ledger = rows.get(ChainIdentityRow, 1)
-        assert record is not None
-        assert ledger is not None
-        verifier = _Verifier(rows, replace(record, participant=sender.company.number), ledger, home.company.number, {})
-        assert verify_opened_leaf(opened, 1, leaf) == leaf
-        verifier.add(opened, leaf, 1)
 
 
 def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +17,10 @@ from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.claims import build_claims
 from millmark.ledger.errors import InputError
 from millmark.ledger.events import topic_of
-from millmark.ledger.products import ChoiceOption, build_order_document, configure
+from millmark.ledger.products import build_order_document, configure
 from millmark.ledger.records import Contract, OrderState, OrderTerms
 from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import AssignmentRow, OrderRow, RecordRow
-from millmark.services.planning.calendar import parse_calendar
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast.document import (
     WEEK_S,
@@ -42,26 +39,10 @@ from millmark.services.planning.forecast.document import (
     week_text,
 )
 from millmark.services.planning.forecast.making import make_forecast, spread
-from millmark.services.planning.forecast.preferences import (
-    SMALLEST_GROUP,
-    KeptPreferences,
-    keep_preferences,
-    learn_preferences,
-    order_options,
-    read_preferences,
-    read_shares,
-)
-from millmark.services.planning.forecast.recording import (
-    Parties,
-    build_capacity_groups,
-    build_material_demands,
-    parse_parties,
-)
 from millmark.services.planning.forecast.scoring import score_forecast
 from millmark.services.products.loading import Catalogue
 from tests.support.event_data import encode_event, event_of
 from tests.support.forecast_samples import IDENTITY, KETTLE, MONDAY, cut, grown, sample
-from tests.support.planning_samples import show_calendar
 from tests.support.stores import new_store
 
 ME, OTHER = 1, 2
@@ -69,7 +50,6 @@ UNIT = b"H87"
 CHOSEN = {
     "size": "1.7-l", "colour": "white", "supply": "230-V", "plug": "type-F", "control": "switch", "cable_mm": 1000,
 }  # fmt: skip
-CORPUS = Path(__file__).parents[5] / "shared" / "corpus" / "catena-x"
 
 
 class Ledger:
@@ -281,35 +261,6 @@ def test_a_malformed_series_is_refused(made: ForecastDocument, change: dict[str,
         parse_forecast(canonical_json(value))
 
 
-def test_shares_of_preferences_split_the_total() -> None:
-    shares = {"appliance": {"colour": {"white": 500_000, "graphite": 250_000, "red": 250_000}, "size": {"1.0-l": 1}}}
-    kept = {"appliance": KeptPreferences(1_000_000, b"\3" * 32, shares["appliance"])}
-    document = make_forecast(sample(), IDENTITY, 4, preferences=kept)
-    [total] = document.totals()
-    split = {one.key.value: one for one in document.series if one.key.option == "colour"}
-    assert {one.split for one in split.values()} == {"preferences"}
-    assert sum(split["white"].quantities) == pytest.approx(sum(total.quantities) / 2, abs=4)
-    assert tuple(map(sum, zip(*(one.quantities for one in split.values()), strict=True))) == total.quantities
-    # Shares of other values than the product has are not used.
-    assert {one.split for one in document.series if one.key.option == "size"} == {"history"}
-    assert document.model["preferences"] == {"appliance": {"cut_block": 1_000_000, "digest": "0x" + "03" * 32}}
-    other = make_forecast(
-        sample(), IDENTITY, 4, preferences={"appliance": replace(kept["appliance"], digest=bytes(32))}
-    )
-    assert model_hash(other.model) != model_hash(document.model)
-
-
-def test_preferences_learned_after_the_cut_split_no_forecast(tmp_path: Path, made: ForecastDocument) -> None:
-    with new_store(tmp_path).transaction() as connection:
-        keep_preferences(connection, learn_preferences(sample()))
-        [kept] = read_preferences(connection, cut(40)).values()
-        assert read_preferences(connection, cut(40, 999_999)) == {}
-        assert read_shares(connection) == {"appliance": kept.shares}
-    assert made.model["preferences"] == {}
-    with pytest.raises(InputError, match="preferences were learned from orders after the cut; leave them out"):
-        make_forecast(sample(), IDENTITY, 4, preferences={"appliance": replace(kept, cut_block=1_000_001)})
-
-
 def test_a_plain_forecast_names_its_method_and_no_package_that_it_does_not_use() -> None:
     plain, usual = (make_forecast(sample(), IDENTITY, 4, plain=plain) for plain in (True, False))
     assert plain.model["method"] == "millmark.demand.plain"
@@ -375,121 +326,6 @@ def test_a_forecast_that_proves_nothing_is_not_scored(
     then.cut = replace(then.cut, hash=block)
     with pytest.raises(ForecastError, match=cause):
         score_forecast(made, then, grown(made, [1, 2, 3]), anchored)
-
-
-def test_preferences_are_aggregates_in_whole_per_cent() -> None:
-    [learned] = learn_preferences(sample())
-    colours = learned.shares["colour"]
-    assert list(colours) == ["white", "graphite", "red"]
-    assert sum(colours.values()) == 1_000_000
-    assert colours["white"] == pytest.approx(670_000, abs=40_000)
-    assert all(one % 10_000 == 0 for values in learned.shares.values() for one in values.values())
-    # Nothing was chosen of these: as the catalogue has them.
-    assert learned.shares["supply"] == {"120-V": 500_000, "230-V": 500_000}
-    assert f"plug: fewer than {SMALLEST_GROUP} orders, so its values count as equally likely" in learned.notes
-    text = json.dumps(learned.to_json())
-    assert not any(one.order.hex() in text for one in sample().orders)
-
-
-def test_few_orders_say_nothing_of_preferences() -> None:
-    history = sample()
-    history.orders = history.orders[: SMALLEST_GROUP - 1]
-    [learned] = learn_preferences(history)
-    assert set(learned.shares["colour"].values()) <= {330_000, 340_000}
-    assert learned.worth == {}
-
-
-def test_what_less_co2e_and_waiting_are_worth_is_learned_from_what_was_chosen() -> None:
-    """Buyers who would pay 5 cents more for a kilogram of CO2e less, and 10 for an hour less."""
-    garment = Catalogue().find("garment")
-    history = sample(1, 1, product=None)
-    history.products = {"garment": garment}
-    [fabric] = [option for option in garment.options if option.key == "fabric"]
-    assert isinstance(fabric, ChoiceOption)
-    for choice in fabric.choices:
-        utility = -0.001 * (choice.price + 5e-6 * (choice.co2e_mg or 0) + 10 * (choice.lead_hours or 0))
-        for number in range(round(4000 * math.exp(utility))):
-            subject = f"{choice.value}-{number}".encode().rjust(32, b"\0")
-            options = {"fabric": choice.value}
-            history.orders.append(Ordered(subject, MONDAY, "garment", "H87", 1, options, {"sewing": 46}))
-    history.orders = [one for one in history.orders if one.product == "garment"]
-    [learned] = learn_preferences(history)
-    for unit, cents in (("kg of CO2e", 5), ("hour of lead time", 10)):
-        value, error = learned.worth[unit]
-        assert value / 1000 == pytest.approx(cents, abs=2 * error / 1000)
-        assert error > 0
-    assert "minute of work" not in learned.worth  # no fabric takes longer than another
-    assert learned.to_json()["worth_thousandths"].keys() == {"kg of CO2e", "hour of lead time"}  # type: ignore[union-attr]
-
-
-def test_a_product_that_states_neither_says_nothing_of_them() -> None:
-    [learned] = learn_preferences(sample())
-    assert not {"kg of CO2e", "hour of lead time"} & set(learned.worth)
-
-
-def test_options_are_shown_the_most_wanted_first() -> None:
-    ordered = order_options(KETTLE, {"colour": {"red": 3, "white": 1, "graphite": 2}})
-    assert ordered["colour"] == ("red", "graphite", "white")
-    assert ordered["size"] == ("1.0-l", "1.7-l")
-    assert "cable_mm" not in ordered
-
-
-PARTIES: dict[str, Json] = {
-    "customer": "BPNL8888888888XX", "supplier": "BPNL6666666666YY",
-    "customer_site": "BPNS8888888888XX", "supplier_site": "BPNS6666666666YY",
-    "materials": {"appliance": {"number": "K-17", "description": "kettle", "supplier_number": "S-9"}},
-}  # fmt: skip
-
-
-def parties() -> Parties:
-    return parse_parties(canonical_json(PARTIES))
-
-
-def validator(name: str, aspect: str) -> jsonschema_rs.Draft4Validator:
-    path = CORPUS / f"io.catenax.{name}" / "3.0.1" / "gen" / f"{aspect}-schema.json"
-    if not path.is_file():
-        pytest.skip("the Catena-X schemas are not on this machine")
-    return jsonschema_rs.Draft4Validator(json.loads(path.read_text()), validate_formats=True)
-
-
-def test_the_exported_demand_is_valid_for_catena_x(made: ForecastDocument) -> None:
-    [aspect] = build_material_demands(made, parties())
-    validator("week_based_material_demand", "WeekBasedMaterialDemand").validate(aspect)
-    text = json.dumps(aspect)
-    assert f'"demand": {made.totals()[0].quantities[0]}, "pointInTime": "{made.first_week}"' in text
-    assert build_material_demands(made, parties())[0]["materialDemandId"] == aspect["materialDemandId"]
-
-
-def test_the_exported_capacity_is_valid_for_catena_x_and_closures_lower_it() -> None:
-    text = show_calendar("LATHE", 4000, "Europe/Berlin", "06:00", "14:00")
-    closed = text.replace("[[machine]]", "[[closure]]\nfirst = 2026-01-05\nlast = 2026-01-05\n\n[[machine]]", 1)
-    groups = build_capacity_groups(parse_calendar(closed.encode()), parties(), MONDAY, 2, begin_s(MONDAY))
-    check = validator("week_based_capacity_group", "WeekBasedCapacityGroup")
-    for group in groups:
-        check.validate(group)
-        first, second = json.loads(json.dumps(group))["capacities"]
-        assert first["actualCapacity"] < first["maximumCapacity"]
-        assert second["actualCapacity"] == second["maximumCapacity"]
-
-
-@pytest.mark.parametrize(
-    ("change", "cause"),
-    [
-        ({"customer": "ACME"}, "customer is not a business partner number; write BPNL and 12 characters"),
-        ({"supplier_site": "BPNL8888888888XX"}, "supplier_site is not a business partner number"),
-        ({"materials": {"appliance": {"number": "1"}}}, "the material of appliance is malformed"),
-        ({"materials": []}, "the file on the parties is malformed"),
-        ({"other": 1}, "the file on the parties is malformed"),
-    ],
-)
-def test_parties_are_not_guessed(change: dict[str, Json], cause: str) -> None:
-    with pytest.raises(ForecastError, match=cause):
-        parse_parties(canonical_json({**PARTIES, **change}))
-
-
-def test_a_product_without_a_number_is_not_exported(made: ForecastDocument) -> None:
-    with pytest.raises(ForecastError, match="the parties' number for appliance is not stated"):
-        build_material_demands(made, parse_parties(canonical_json({**PARTIES, "materials": {}})))
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)))
