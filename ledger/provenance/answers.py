@@ -347,6 +347,8 @@ class Assignment(Printable):
     assignment: int
     """Sequence of the record that proposed it."""
     order: bytes
+    identifier: str | None
+    """The order's identifier."""
     operation: int
     """Index in the order, from 0; people count from 1."""
     current: bool

@@ -89,6 +89,7 @@ def assignments(
     seen = SubjectKind.ORDER, "order"
     with open_reader(store, viewer) as reader:
         rows, last = _page(reader, tables.AssignmentRow, "sequence", after, limit, filters, seen, newest_first)
+        reader.name(row.order for row in rows)
         return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
@@ -116,7 +117,7 @@ def lots(
     *,
     newest_first: bool = False,
 ) -> Page[answers.Lot]:
-    """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
+    """Lots by number. Filters: state, custodian, order, assignment. With an identifier, all lots with it, on a page."""
     with open_reader(store, viewer) as reader:
         rows, last = _subjects(
             reader, SubjectKind.LOT, tables.LotRow, "number", after, limit, filters, identifier, newest_first

@@ -77,10 +77,12 @@ def build_assignments(reader: Reader, order: bytes) -> tuple[answers.Assignment,
 
 
 def build_assignment(reader: Reader, row: tables.AssignmentRow, current: bool) -> answers.Assignment:
+    reader.name([row.order])
     return answer_of(
         answers.Assignment,
         row,
         assignment=row.sequence,
+        identifier=reader.identifier(row.order),
         current=current,
         machine=reader.machine(row.machine),
         owner=reader.party(row.owner),

@@ -158,6 +158,7 @@ class AsOf(TypedDict):
 class Assignment(TypedDict):
     assignment: int
     order: str
+    identifier: str | None
     operation: int
     current: bool
     state: Literal["none", "proposed", "accepted", "declined", "started", "finished", "cancelled"]
@@ -179,6 +180,7 @@ class AssignmentEnergy(TypedDict):
     start: int
     finish: int
     quantity: int | None
+    made: int
     wh: int
 
 
