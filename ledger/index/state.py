@@ -4,8 +4,9 @@ come."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IndexHaltedError, StoreError
@@ -94,6 +95,34 @@ class State:
         self._kept.clear()
         self._stored.clear()
         return changes
+
+
+_ZERO: dict[object, object] = {int: 0, bool: False, bytes: bytes(32), bytes | None: None}
+
+
+def row_of(kind: type[R], /, *sources: object, **given: object) -> R:
+    """A new row. A column has its value in `given`, else that of the first source's field of the same name; the rest
+    is zero, as in the contract's storage. Sources are events and the structs in them."""
+    copied, rest = _plan(kind, tuple(map(type, sources)))
+    values = {name: getattr(sources[place], name) for name, place in copied if name not in given}
+    return kind(**{**rest, **values, **given})
+
+
+def copy_to(row: object, source: object, /, **given: object) -> None:
+    """Changes the columns of a row that have the name of one of the source's fields, or are in `given`."""
+    for name, _ in _plan(type(row), (type(source),))[0]:
+        setattr(row, name, given[name] if name in given else getattr(source, name))
+
+
+@cache
+def _plan(kind: type, sources: tuple[type, ...]) -> tuple[tuple[tuple[str, int], ...], dict[str, object]]:
+    """The columns that sources have, each with the place of the first one, and the zeros of the others."""
+    # Fields alone: an event has a `kind` and `subjects` besides, which are no values of columns so called.
+    named = [{field.name for field in fields(source)} for source in sources]
+    places = {field.name: [place for place, names in enumerate(named) if field.name in names] for field in fields(kind)}
+    copied = tuple((name, found[0]) for name, found in places.items() if found)
+    hints = get_type_hints(kind)
+    return copied, {name: _ZERO[hints[name]] for name, found in places.items() if not found and hints[name] in _ZERO}
 
 
 Projection: TypeAlias = Callable[[Recorded[Any], State], None]

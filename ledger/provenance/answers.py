@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -59,6 +59,45 @@ class Printable:
 def moment(seconds: int) -> datetime | None:
     """Convert a contract's time; None for 0, which means "never". Times after 9999 become the last second of 9999."""
     return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC) if seconds else None
+
+
+A = TypeVar("A", bound="Printable")
+
+
+def answer_of(kind: type[A], row: object, /, **given: object) -> A:
+    """An answer about a row: each member has its value in `given`, else the row's column of the same name: a time as
+    `moment`, an enumeration's number as its member, and 0 as None where the member may be None."""
+    names, read, forms = _copied(kind, type(row), tuple(given))
+    found = dict(zip(names, read(row), strict=True))
+    for name, form in forms:
+        found[name] = form(found[name])
+    return kind(**found, **given)
+
+
+@cache
+def _copied(
+    kind: type, row: type, given: tuple[str, ...]
+) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:
+    """The members that a row has, a function that reads them, and the conversions of those that need one."""
+    hints, columns = get_type_hints(kind), {column.name for column in fields(row)}
+    names = tuple(field.name for field in fields(kind) if field.name not in given and field.name in columns)
+    forms = ((name, _from_column(hints[name])) for name in names)
+    read = attrgetter(*names)
+    return (
+        names,
+        read if len(names) > 1 else lambda value: (read(value),),
+        tuple((name, form) for name, form in forms if form is not None),
+    )
+
+
+def _from_column(hint: Any) -> _Form | None:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    kind = kinds[0] if kinds else hint
+    if kind is datetime:
+        return moment
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind
+    return (lambda number: number or None) if kind is int and kinds else None
 
 
 @cache
@@ -308,6 +347,8 @@ class Assignment(Printable):
     assignment: int
     """Sequence of the record that proposed it."""
     order: bytes
+    identifier: str | None
+    """The order's identifier."""
     operation: int
     """Index in the order, from 0; people count from 1."""
     current: bool

@@ -102,6 +102,8 @@ class AssignmentEnergy(Printable):
     """Indexes of the entries."""
     quantity: int | None
     """What the operation made that is good, if the reading says so."""
+    made: int
+    """What lots were made under the assignment so far: the next one has the energy of what follows."""
     wh: int
 
 
@@ -213,8 +215,15 @@ def assignment_energy(store: Store, sequence: int, viewer: int | None) -> Assign
                 continue
             start = _entry_at(reader, stream.subject, finish[1].start)
             if start is not None:
-                wh, made = emissions.wh_between(start, finish[1]), finish[1].quantity
-                return AssignmentEnergy(sequence, stream.subject, finish[1].start, finish[0], made, wh)
+                return AssignmentEnergy(
+                    assignment=sequence,
+                    stream=stream.subject,
+                    start=finish[1].start,
+                    finish=finish[0],
+                    quantity=finish[1].quantity,
+                    made=reader.rows.total(LotRow, "quantity_created", assignment=sequence),
+                    wh=emissions.wh_between(start, finish[1]),
+                )
     raise NotFoundError(
         f"the register readings of assignment {sequence} are not stored here", hint="take them at start and finish"
     )

@@ -14,7 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids import SubjectKind, canonical_name
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.answers import OpenedStream, RegisteredMachine, moment
+from millmark.ledger.provenance.answers import OpenedStream, RegisteredMachine, answer_of
 from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import Reader, build_unknown, open_reader
 from millmark.ledger.provenance.traces import build_assignment, build_custody, build_lot, build_orders
@@ -89,6 +89,7 @@ def assignments(
     seen = SubjectKind.ORDER, "order"
     with open_reader(store, viewer) as reader:
         rows, last = _page(reader, tables.AssignmentRow, "sequence", after, limit, filters, seen, newest_first)
+        reader.name(row.order for row in rows)
         return Page(tuple(_assignment(reader, row) for row in rows), last, _first(row.sequence for row in rows))
 
 
@@ -116,7 +117,7 @@ def lots(
     *,
     newest_first: bool = False,
 ) -> Page[answers.Lot]:
-    """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
+    """Lots by number. Filters: state, custodian, order, assignment. With an identifier, all lots with it, on a page."""
     with open_reader(store, viewer) as reader:
         rows, last = _subjects(
             reader, SubjectKind.LOT, tables.LotRow, "number", after, limit, filters, identifier, newest_first
@@ -353,14 +354,12 @@ def _assignment(reader: Reader, row: tables.AssignmentRow) -> answers.Assignment
 def _streams(reader: Reader, rows: Sequence[tables.StreamRow]) -> tuple[OpenedStream, ...]:
     reader.name(row.subject for row in rows)
     return tuple(
-        OpenedStream(
-            subject=row.subject,
+        answer_of(
+            OpenedStream,
+            row,
             identifier=reader.identifier(row.subject),
-            sequence=row.sequence,
             owner=reader.party(row.owner),
             machine=reader.some_machine(row.machine),
-            size=row.size,
-            opened_at=moment(row.opened_at),
         )
         for row in rows
     )
@@ -370,16 +369,14 @@ def _machines(reader: Reader, rows: Sequence[tables.MachineRow]) -> tuple[Regist
     reader.name(row.subject for row in rows)
     at_work = reader.rows.among(tables.AssignmentRow, "machine", (row.number for row in rows), ended_at=0)
     return tuple(
-        RegisteredMachine(
+        answer_of(
+            RegisteredMachine,
+            row,
             machine=row.number,
-            subject=row.subject,
             identifier=reader.identifier(row.subject),
             owner=reader.party(row.owner),
-            registered_at=moment(row.registered_at),
-            retired_at=moment(row.retired_at),
             waiting=sum(one.machine == row.number and one.state in _WAITING for one in at_work),
             working=sum(one.machine == row.number and one.state == AssignmentState.STARTED for one in at_work),
-            claims_root=row.claims_root,
         )
         for row in rows
     )

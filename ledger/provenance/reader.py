@@ -16,7 +16,7 @@ from millmark.ledger.ids import Identity, SubjectKind, canonical_name
 from millmark.ledger.merkle import Tree
 from millmark.ledger.phrases import Phrase
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.answers import moment
+from millmark.ledger.provenance.answers import answer_of, moment
 from millmark.ledger.provenance.permissions import Limits, Lots, Visibility
 from millmark.ledger.records import CertificateState, CertificateStatus, Gate, Item, LotState, ModelState, Verdict
 from millmark.ledger.store import Book, Lineage, Rows, Store
@@ -77,16 +77,8 @@ class Reader:
 
     def as_of(self) -> answers.AsOf:
         """The last indexed block, which every answer states."""
-        return answers.AsOf(
-            chain_id=self.identity.chain_id,
-            ledger=self.identity.ledger,
-            block_number=self.cursor.block_number,
-            block_hash=self.cursor.block_hash,
-            time=moment(self.cursor.block_time),
-            registry_sequence=self.cursor.registry_sequence,
-            ledger_sequence=self.cursor.ledger_sequence,
-            digest=self.cursor.digest,
-        )
+        identity, time = self.identity, moment(self.cursor.block_time)
+        return answer_of(answers.AsOf, self.cursor, chain_id=identity.chain_id, ledger=identity.ledger, time=time)
 
     def need(self, kind: type[R], *key: int | bytes) -> R:
         """A row to which another row refers. Raises NotFoundError if it is missing, since the index is then damaged."""
@@ -139,18 +131,8 @@ class Reader:
     def model(self, number: int) -> answers.Model:
         if number not in self._models:
             row = self.need(tables.ModelRow, number)
-            self._models[number] = answers.Model(
-                model=number,
-                digest=row.digest,
-                code=row.code,
-                state=ModelState(row.state),
-                inspector=self.party(row.inspector),
-                approver=self.some_party(row.approver),
-                open=row.open,
-                retired_at=moment(row.retired_at),
-                withdrawn_at=moment(row.withdrawn_at),
-                defective_since=moment(row.defective_since),
-            )
+            inspector, approver = self.party(row.inspector), self.some_party(row.approver)
+            self._models[number] = answer_of(answers.Model, row, model=number, inspector=inspector, approver=approver)
         return self._models[number]
 
     # Lots
@@ -303,28 +285,16 @@ class Reader:
         return {standing.latest for standing in found if standing is not None}
 
     def _certificate(self, row: tables.CertificateRow, lot: bytes) -> answers.Certificate:
-        return answers.Certificate(
+        return answer_of(
+            answers.Certificate,
+            row,
             certificate=row.sequence,
             lot=lot,
             identifier=self.identifier(lot),
             inspector=self.party(row.issuer),
             model=self.model(row.model) if row.model else None,
-            verdict=Verdict(row.verdict),
             status=self.status(row, self.lot(lot)),
             latest=row.sequence in self.deciding(self.lot(lot)),
-            issued_at=moment(row.issued_at),
-            expires_at=moment(row.expires_at),
-            opening_deadline=moment(row.opening_deadline),
-            opened_at=moment(row.opened_at),
-            executed=Verdict(row.executed),
-            revoked_at=moment(row.revoked_at),
-            inference_digest=row.inference_digest,
-            stream=row.stream,
-            leaf_index=row.leaf_index,
-            leaf_hash=row.leaf_hash,
-            anchor_size=row.anchor_size,
-            anchor_root=row.anchor_root,
-            claims_root=row.claims_root,
         )
 
 

@@ -10,7 +10,7 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import answers
-from millmark.ledger.provenance.answers import moment
+from millmark.ledger.provenance.answers import answer_of, moment
 from millmark.ledger.provenance.openings import build_shared_measurements
 from millmark.ledger.provenance.permissions import Limits
 from millmark.ledger.provenance.reader import (
@@ -24,7 +24,7 @@ from millmark.ledger.provenance.reader import (
     unit,
     verify_name,
 )
-from millmark.ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
+from millmark.ledger.records import Contract, LotState
 from millmark.ledger.store import Store
 from millmark.ledger.store import rows as tables
 
@@ -37,23 +37,15 @@ def head_of(reader: Reader, subject: bytes) -> bytes:
 
 
 def build_lot(reader: Reader, row: tables.LotRow) -> answers.Lot:
-    return answers.Lot(
-        subject=row.subject,
+    return answer_of(
+        answers.Lot,
+        row,
         identifier=reader.identifier(row.subject),
-        sequence=row.sequence,
         unit=unit(row.unit),
-        quantity=row.quantity,
-        quantity_created=row.quantity_created,
-        state=LotState(row.state),
         custodian=reader.party(row.custodian),
         holder=reader.party(reader.holder(row.subject)),
         counterparty=reader.some_party(row.counterparty),
         offer=row.offer if row.state in (LotState.OFFERED, LotState.RETURNING) else None,
-        order=row.order,
-        parent=row.parent,
-        assignment=row.assignment or None,
-        created_at=moment(row.created_at),
-        claims_root=row.claims_root,
     )
 
 
@@ -65,22 +57,14 @@ def build_orders(reader: Reader, subjects: Iterable[bytes]) -> tuple[answers.Ord
 
 
 def _order(reader: Reader, row: tables.OrderRow) -> answers.Order:
-    return answers.Order(
-        subject=row.subject,
+    return answer_of(
+        answers.Order,
+        row,
         identifier=reader.identifier(row.subject),
-        sequence=row.sequence,
-        state=OrderState(row.state),
         buyer=reader.party(row.buyer),
         coordinator=reader.party(row.coordinator),
         gates=tuple(answers.Gate(reader.party(gate.inspector), gate.model or None) for gate in tables.gates_of(row)),
-        quantity=row.quantity,
         unit=unit(row.unit) if row.quantity else None,
-        operations=row.operations,
-        finished=row.finished,
-        live=row.live,
-        placed_at=moment(row.placed_at),
-        due_at=moment(row.due_at),
-        claims_root=row.claims_root,
     )
 
 
@@ -93,22 +77,16 @@ def build_assignments(reader: Reader, order: bytes) -> tuple[answers.Assignment,
 
 
 def build_assignment(reader: Reader, row: tables.AssignmentRow, current: bool) -> answers.Assignment:
-    return answers.Assignment(
+    reader.name([row.order])
+    return answer_of(
+        answers.Assignment,
+        row,
         assignment=row.sequence,
-        order=row.order,
-        operation=row.operation,
+        identifier=reader.identifier(row.order),
         current=current,
-        state=AssignmentState(row.state),
         machine=reader.machine(row.machine),
         owner=reader.party(row.owner),
-        proposed_at=moment(row.proposed_at),
-        accepted_at=moment(row.accepted_at),
-        started_at=moment(row.started_at),
-        ended_at=moment(row.ended_at),
-        stream=row.stream,
         leaf_index=None if row.leaf_hash is None else row.leaf_index,
-        leaf_hash=row.leaf_hash,
-        claims_root=row.claims_root,
     )
 
 
@@ -131,15 +109,13 @@ def build_waivers(reader: Reader, lot: bytes) -> tuple[answers.Waiver, ...]:
     rows = sorted(reader.rows.find(tables.WaiverRow, lot=lot), key=lambda row: row.sequence)
     latest = {row.inspector: row.sequence for row in rows}
     return tuple(
-        answers.Waiver(
-            sequence=row.sequence,
-            lot=row.lot,
+        answer_of(
+            answers.Waiver,
+            row,
             buyer=reader.party(row.buyer),
             inspector=reader.party(row.inspector),
-            certificate=row.certificate or None,
             holds=latest[row.inspector] == row.sequence and _holds(reader, row),
             time=moment(row.waived_at),
-            reason_root=row.reason_root,
         )
         for row in rows
     )
@@ -161,16 +137,12 @@ def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answer
     )
     found = reader.rows.among(tables.TransformationRow, "sequence", sequences)
     return tuple(
-        answers.Transformation(
-            sequence=row.sequence,
-            kind=TransformationKind(row.kind),
+        answer_of(
+            answers.Transformation,
+            row,
             participant=reader.party(row.participant),
-            order=row.order,
             unit=unit(row.unit),
             output_unit=unit(row.output_unit),
-            loss=row.loss,
-            yield_in=row.yield_in,
-            yield_out=row.yield_out,
             time=moment(row.transformed_at),
             inputs=tuple(inputs[row.sequence]),
             outputs=tuple(outputs[row.sequence]),
@@ -232,13 +204,11 @@ def _build_streams(
     reader.name(subjects)
     found = sorted(reader.rows.among(tables.StreamRow, "subject", subjects), key=lambda row: row.sequence)
     return tuple(
-        answers.Stream(
-            subject=row.subject,
+        answer_of(
+            answers.Stream,
+            row,
             identifier=reader.identifier(row.subject),
             machine=reader.some_machine(row.machine),
-            size=row.size,
-            root=row.root,
-            opened_at=moment(row.opened_at),
             anchors=tuple(
                 answers.Anchor(anchor.sequence, anchor.size, anchor.root, moment(anchor.anchored_at))
                 for anchor in anchors_of(row)

@@ -317,8 +317,13 @@ class Rows:
 
     def greatest(self, kind: type, column: str, **equals: Cell) -> int:
         """The greatest value of a column in the rows whose columns have the given values; 0 if there are none."""
-        [(found,)] = self._querying.fetch(_greatest(kind, column, tuple(equals)), equals)
+        [(found,)] = self._querying.fetch(_over("max", kind, column, tuple(equals)), equals)
         return found or 0
+
+    def total(self, kind: type, column: str, **equals: Cell) -> int:
+        """The sum of a column of the rows whose columns have the given values."""
+        [(found,)] = self._querying.fetch(_over("sum", kind, column, tuple(equals)), equals)
+        return int(found or 0)  # PostgreSQL sums into a decimal
 
     def page(
         self, kind: type[R], column: str, after: Cell, most: int, *, newest_first: bool = False, **equals: Cell
@@ -498,9 +503,10 @@ def _values(kind: type, wanted: str, column: str, names: tuple[str, ...]) -> Sel
 
 
 @cache
-def _greatest(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
+def _over(function: str, kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
+    """Query for SQL's function over a column."""
     columns = TABLES[kind].c
-    return select(func.max(columns[column])).where(*(columns[name] == parameter(name) for name in names))
+    return select(getattr(func, function)(columns[column])).where(*(columns[name] == parameter(name) for name in names))
 
 
 def _build(kind: type[R], found: list[tuple[Any, ...]]) -> list[R]:

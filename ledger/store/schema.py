@@ -174,7 +174,7 @@ lots = _table(
     "custodian state number",
     "counterparty state number",
     "state number",
-    "assignment",
+    "assignment number",
 )
 transformations = _table("transformations", rows.TransformationRow, "sequence")
 lot_inputs = _table("lot_inputs", rows.LotInputRow, "sequence lot", "lot")

@@ -141,6 +141,7 @@ class AsOf(TypedDict):
 class Assignment(TypedDict):
     assignment: int
     order: str
+    identifier: str | None
     operation: int
     current: bool
     state: Literal["none", "proposed", "accepted", "declined", "started", "finished", "cancelled"]
@@ -162,6 +163,7 @@ class AssignmentEnergy(TypedDict):
     start: int
     finish: int
     quantity: int | None
+    made: int
     wh: int
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from millmark.ledger.canonical import canonical_json, sha256
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.errors import InputError, NotFoundError, StoreDamagedError
+from millmark.ledger.events.certificates import CertificateIssued
 from millmark.ledger.provenance import Reader, build_shared_measurements, find_certificate, find_issue, open_reader
 from millmark.ledger.provenance.answers import SharedMeasurement
-from millmark.ledger.records import Challenge, Inference, Issued, Item, Measured, Statement, Verdict
+from millmark.ledger.records import Challenge, Inference, Issued, Measured
 from millmark.ledger.store import Store
-from millmark.ledger.store.rows import CertificateRow, ModelRow
+from millmark.ledger.store.rows import CertificateRow, ModelRow, RecordRow
 from millmark.quality.audit import Binding, Extract, audit, build_context, build_window_leaf_data
 from millmark.quality.errors import AuditError, QualityError
 from millmark.quality.inference import Inference as QualityInference
@@ -157,11 +158,11 @@ def build_challenge(reader: Reader, row: CertificateRow, opened: OpenedInference
     certificate; the contract would refuse it."""
     if not row.model:
         raise InputError(f"certificate {row.sequence} is by a procedure: there is no inference to open")
-    model = reader.need(ModelRow, row.model)
+    model, issue = reader.need(ModelRow, row.model), find_issue(reader, row.sequence)
     return Challenge(
         certificate=row.sequence,
-        key=find_issue(reader, row.sequence).key,
-        issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
+        key=issue.key,
+        issued=read_issued(issue),
         inference=Inference(opened.window, opened.salt, opened.logits, _find_verdict(row, model, opened)),
         measured=Measured(
             build_window_leaf_data(opened.binding, build_input_commitment(opened.salt, opened.window)),
@@ -170,19 +171,12 @@ def build_challenge(reader: Reader, row: CertificateRow, opened: OpenedInference
     )
 
 
-def build_statement(row: CertificateRow) -> Statement:
-    """The statement with which a certificate was issued."""
-    return Statement(
-        items=(Item(row.lot, row.order or bytes(32)),),
-        model=row.model,
-        verdict=Verdict(row.verdict),
-        expires_at=row.expires_at,
-        inference_digest=row.inference_digest,
-        claims_root=row.claims_root,
-        stream=row.stream,
-        leaf_index=row.leaf_index,
-        leaf_hash=row.leaf_hash,
-    )
+def read_issued(issue: RecordRow) -> Issued:
+    """What the record of a certificate's issue has. Raises StoreDamagedError, as for a record of another kind."""
+    event = issue.event()
+    if not isinstance(event, CertificateIssued):
+        raise StoreDamagedError(f"record {issue.sequence} issues no certificate", hint="rebuild the index")
+    return Issued(event.statement, event.anchor_size, event.anchor_root)
 
 
 def _find_verdict(row: CertificateRow, model: ModelRow, opened: OpenedInference) -> int:

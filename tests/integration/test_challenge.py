@@ -60,7 +60,7 @@ from millmark.quality import Inference as Inspected
 from millmark.quality import Verdict as ModelVerdict
 from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import Consortium, found_consortium, hash_of
-from millmark.services.inspections.extracts import build_statement
+from millmark.services.inspections.extracts import read_issued
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -138,8 +138,8 @@ class Shop:
         """What opens a certificate of the lot, by default the one that decides about it, out of the index."""
         with open_reader(self.store) as reader:
             row = find_certificate(reader, lot, certificate)
-            key = find_issue(reader, row.sequence).key
-        return row.sequence, key, Issued(build_statement(row), row.anchor_size, row.anchor_root)
+            issue = find_issue(reader, row.sequence)
+        return row.sequence, issue.key, read_issued(issue)
 
     def measured(self, issued: Issued) -> Measured:
         entry = self.log.entries[issued.statement.leaf_index]

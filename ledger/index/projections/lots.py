@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from millmark.ledger import records
 from millmark.ledger.errors import IndexHaltedError
 from millmark.ledger.events import Event, Recorded, certificates, lots
-from millmark.ledger.index.state import State, on
+from millmark.ledger.index.state import State, copy_to, on, row_of
 from millmark.ledger.store import rows
 
 # Who holds a lot, and to whom it is offered (contracts/src/history/Custody.sol).
@@ -49,15 +49,14 @@ def gate_waived(record: Recorded[lots.GateWaived], state: State) -> None:
     if lot.order is None:
         raise IndexHaltedError(f"record {record.sequence} waives a gate of a lot without an order", hint="report this")
     state.add(
-        rows.WaiverRow(
+        row_of(
+            rows.WaiverRow,
+            event,
             sequence=record.sequence,
             lot=lot.subject,
-            inspector=event.inspector,
             buyer=record.participant,
             order=lot.order,
-            certificate=event.certificate,
             waived_at=record.block_time,
-            reason_root=event.reason_root,
         )
     )
 
@@ -198,19 +197,18 @@ def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
     """The lot is the rework's output, so that whoever recalls a component finds it."""
     done, lot = record.event.rework, state.need(rows.LotRow, record.subject)
     state.add(
-        rows.TransformationRow(
+        row_of(
+            rows.TransformationRow,
+            done,
             sequence=record.sequence,
             participant=record.participant,
             kind=records.TransformationKind.REWORK,
             order=records.optional_subject(done.order),
-            operation=done.operation,
             unit=lot.unit,
             output_unit=lot.unit,
-            loss=0,
             yield_in=1,
             yield_out=1,
             transformed_at=record.block_time,
-            claims_root=done.claims_root,
         )
     )
     _take_inputs(record, state, done.components)
@@ -268,24 +266,16 @@ def _create(
     claims_root: bytes,
     place: int = 0,
 ) -> rows.LotRow:
-    lot = rows.LotRow(
+    lot = row_of(
+        rows.LotRow,
         subject=subject,
         number=record.sequence * _MAX_LOTS + place,
         sequence=record.sequence,
-        order=None,
-        parent=None,
-        packed_by=0,
-        contents=0,
-        offer=0,
         quantity=quantity,
         quantity_created=quantity,
         unit=unit,
         custodian=record.participant,
-        counterparty=0,
         state=records.LotState.HELD,
-        reworked=0,
-        certificate=0,
-        assignment=0,
         created_at=record.block_time,
         claims_root=claims_root,
     )
@@ -328,19 +318,13 @@ def _assignment(state: State, done: records.Transformation, order: bytes | None)
 
 
 def _transformation(record: Recorded[Event], done: records.Transformation) -> rows.TransformationRow:
-    return rows.TransformationRow(
+    return row_of(
+        rows.TransformationRow,
+        done,
         sequence=record.sequence,
         participant=record.participant,
-        kind=done.kind,
         order=records.optional_subject(done.order),
-        operation=done.operation,
-        unit=done.unit,
-        output_unit=done.output_unit,
-        loss=done.loss,
-        yield_in=done.yield_in,
-        yield_out=done.yield_out,
         transformed_at=record.block_time,
-        claims_root=done.claims_root,
     )
 
 
@@ -428,50 +412,38 @@ def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state
 
 def stream_opened(record: Recorded[certificates.StreamOpened], state: State) -> None:
     state.add(
-        rows.StreamRow(
+        row_of(
+            rows.StreamRow,
+            record.event,
             subject=record.subject,
             sequence=record.sequence,
-            machine=record.event.machine,
             owner=record.participant,
-            size=0,
             root=_EMPTY_ROOT,
             opened_at=record.block_time,
-            claims_root=record.event.claims_root,
         )
     )
 
 
 def stream_anchored(record: Recorded[certificates.StreamAnchored], state: State) -> None:
-    size, root = record.event.size, record.event.root
-    stream = state.need(rows.StreamRow, record.subject)
-    stream.size, stream.root = size, root
-    state.add(rows.AnchorRow(record.sequence, record.subject, size, root, anchored_at=record.block_time))
+    copy_to(state.need(rows.StreamRow, record.subject), record.event)
+    anchored = row_of(
+        rows.AnchorRow, record.event, sequence=record.sequence, stream=record.subject, anchored_at=record.block_time
+    )
+    state.add(anchored)
 
 
 def _certificate(record: Recorded[certificates.CertificateIssued]) -> rows.CertificateRow:
     statement = record.event.statement
-    return rows.CertificateRow(
+    return row_of(
+        rows.CertificateRow,
+        record.event,
+        statement,
         sequence=record.sequence,
         lot=record.subject,
         order=records.optional_subject(statement.items[0].order),
         issuer=record.participant,
-        model=statement.model,
-        verdict=statement.verdict,
         state=records.CertificateState.ISSUED,
         issued_at=record.block_time,
-        expires_at=statement.expires_at,
-        opening_deadline=0,
-        opened_at=0,
-        executed=records.Verdict.NONE,
-        revoked_at=0,
-        inference_digest=statement.inference_digest,
-        stream=statement.stream,
-        leaf_index=statement.leaf_index,
-        leaf_hash=statement.leaf_hash,
-        anchor_size=record.event.anchor_size,
-        anchor_root=record.event.anchor_root,
-        claims_root=statement.claims_root,
-        reason_root=bytes(32),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from millmark.ledger.events import Event, Recorded, certificates, orders
-from millmark.ledger.index.state import State, on
+from millmark.ledger.index.state import State, copy_to, on, row_of
 from millmark.ledger.records import AssignmentState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, NoteRow, OperationRow, OrderRow, SupersessionRow, write_gates
 
@@ -17,21 +17,15 @@ def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -
 def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
     terms = record.event.terms
     state.add(
-        OrderRow(
+        row_of(
+            OrderRow,
+            terms,
             subject=record.subject,
             sequence=record.sequence,
             buyer=record.participant,
-            coordinator=terms.coordinator,
             gates=write_gates(terms.gates),
-            operations=terms.operations,
-            finished=0,
-            live=0,
             state=OrderState.PLACED,
-            due_at=terms.due_at,
-            quantity=terms.quantity,
-            unit=terms.unit,
             placed_at=record.block_time,
-            claims_root=terms.claims_root,
         )
     )
 
@@ -57,13 +51,7 @@ def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -
     terms = record.event.terms
     if terms.operations > order.operations and order.state == OrderState.COMPLETED:
         order.state = OrderState.IN_PRODUCTION
-    order.operations = terms.operations
-    order.coordinator = terms.coordinator
-    order.quantity = terms.quantity
-    order.unit = terms.unit
-    order.gates = write_gates(terms.gates)
-    order.due_at = terms.due_at
-    order.claims_root = terms.claims_root
+    copy_to(order, terms, gates=write_gates(terms.gates))
 
 
 def end_proposed(record: Recorded[orders.EndProposed], state: State) -> None:
@@ -83,22 +71,13 @@ def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: Stat
     if order.state == OrderState.COMPLETED:
         order.state = OrderState.IN_PRODUCTION
     state.add(
-        AssignmentRow(
+        row_of(
+            AssignmentRow,
+            record.event,
             sequence=record.sequence,
             order=record.subject,
-            operation=operation,
-            machine=record.event.machine,
-            owner=record.event.owner,
             state=AssignmentState.PROPOSED,
             proposed_at=record.block_time,
-            accepted_at=0,
-            started_at=0,
-            ended_at=0,
-            stream=None,
-            stream_size=0,
-            leaf_index=0,
-            leaf_hash=None,
-            claims_root=record.event.claims_root,
         )
     )
 

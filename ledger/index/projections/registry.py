@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millmark.ledger.events import Event, Recorded, registry
 from millmark.ledger.ids import SubjectKind, subject
-from millmark.ledger.index.state import State, on
+from millmark.ledger.index.state import State, on, row_of
 from millmark.ledger.records import ALL_ROLES, ModelState
 from millmark.ledger.store import rows
 
@@ -12,17 +12,12 @@ from millmark.ledger.store import rows
 def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: State) -> None:
     """The first key is only proposed: it is added when it accepts."""
     state.add(
-        rows.ParticipantRow(
+        row_of(
+            rows.ParticipantRow,
+            record.event,
             number=record.event.admitted,
             sequence=record.sequence,
-            roles=record.event.roles,
-            keys=0,
-            suspended=False,
-            departed=False,
-            inactive_since=0,
-            trustee=0,
             admitted_at=record.block_time,
-            claims_root=record.event.claims_root,
         )
     )
 
@@ -133,13 +128,13 @@ def name_key_set(record: Recorded[registry.NameKeySet], state: State) -> None:
 
 def machine_registered(record: Recorded[registry.MachineRegistered], state: State) -> None:
     state.add(
-        rows.MachineRow(
+        row_of(
+            rows.MachineRow,
+            record.event,
             number=record.sequence,
             subject=subject(SubjectKind.MACHINE, record.participant, record.event.identifier_hash),
             owner=record.participant,
             registered_at=record.block_time,
-            retired_at=0,
-            claims_root=record.event.claims_root,
         )
     )
 
@@ -148,35 +143,17 @@ def machine_retired(record: Recorded[registry.MachineRetired], state: State) -> 
     state.need(rows.MachineRow, record.event.machine).retired_at = record.block_time
 
 
-def model_registered(record: Recorded[registry.ModelRegistered], state: State) -> None:
-    _add_model(record, state, None)
-
-
-def model_published(record: Recorded[registry.ModelPublished], state: State) -> None:
-    _add_model(record, state, record.event.code)
-
-
-def _add_model(
-    record: Recorded[registry.ModelRegistered | registry.ModelPublished], state: State, code: bytes | None
-) -> None:
+def model_registered(record: Recorded[registry.ModelRegistered | registry.ModelPublished], state: State) -> None:
+    """Without code, if only the digest is on the chain."""
     state.add(
-        rows.ModelRow(
+        row_of(
+            rows.ModelRow,
+            record.event,
             number=record.sequence,
             subject=subject(SubjectKind.MODEL, record.participant, record.event.digest),
             inspector=record.participant,
-            approver=0,
             state=ModelState.REGISTERED,
-            open=False,
             registered_at=record.block_time,
-            approved_at=0,
-            retired_at=0,
-            withdrawn_at=0,
-            defective_since=0,
-            digest=record.event.digest,
-            code=code,
-            card_root=record.event.card_root,
-            report_root=bytes(32),
-            reason_root=bytes(32),
         )
     )
 
@@ -211,15 +188,13 @@ def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> 
 def _add_key(record: Recorded[Event], state: State, roles: int, admin: bool) -> None:
     """Add the key that signed the record, for the record's participant."""
     state.add(
-        rows.KeyRow(
+        row_of(
+            rows.KeyRow,
             address=record.key,
             participant=record.participant,
             roles=roles,
             admin=admin,
             added_at=record.block_time,
-            revoked_at=0,
-            compromised_since=0,
-            declared_at=0,
         )
     )
     state.need(rows.ParticipantRow, record.participant).keys += 1
@@ -249,7 +224,7 @@ PROJECTIONS = dict(
         on(registry.MachineRegistered, machine_registered),
         on(registry.MachineRetired, machine_retired),
         on(registry.ModelRegistered, model_registered),
-        on(registry.ModelPublished, model_published),
+        on(registry.ModelPublished, model_registered),
         on(registry.ModelApproved, model_approved),
         on(registry.ModelOpened, model_opened),
         on(registry.ModelRetired, model_retired),

@@ -27,6 +27,7 @@ class LotsMethods(Methods):
         state: Literal["held", "offered", "quarantined", "spent", "returning"] | None = None,
         custodian: int | None = None,
         order: str | None = None,
+        assignment: int | None = None,
         identifier: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Lot]:
@@ -35,7 +36,13 @@ class LotsMethods(Methods):
         GET /v1/lots
         """
         return self._pages(
-            "/v1/lots", state=state, custodian=custodian, order=order, identifier=identifier, limit=limit
+            "/v1/lots",
+            state=state,
+            custodian=custodian,
+            order=order,
+            assignment=assignment,
+            identifier=identifier,
+            limit=limit,
         )
 
     def list_lots(
@@ -44,6 +51,7 @@ class LotsMethods(Methods):
         state: Literal["held", "offered", "quarantined", "spent", "returning"] | None = None,
         custodian: int | None = None,
         order: str | None = None,
+        assignment: int | None = None,
         identifier: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
@@ -60,6 +68,7 @@ class LotsMethods(Methods):
                 state=state,
                 custodian=custodian,
                 order=order,
+                assignment=assignment,
                 identifier=identifier,
                 limit=limit,
                 cursor=cursor,

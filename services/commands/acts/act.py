@@ -25,7 +25,6 @@ import typer
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.services import client
 from millmark.services.client.shapes import Lot, OpenedStream, RecordStatus
-from millmark.services.commands.acts.words import name_of
 from millmark.services.output import AsJson, print_json, print_lines, print_table
 
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -45,10 +44,6 @@ class At:
 
     def order(self, name: str) -> str:
         return _subject("order", name, self.gateway.iterate_orders)
-
-    def order_name(self, subject: str) -> str:
-        """What people call an order."""
-        return name_of(self.gateway.get_order(subject))
 
     def lot(self, name: str) -> str:
         return _subject("lot", name, self.gateway.iterate_lots)

@@ -7,9 +7,10 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 import typer
 
@@ -25,6 +26,7 @@ from millmark.services.files import read_bounded
 
 # A lot's claims state its energy and emissions: made of register readings, of what went in, and of factors.
 _MAX_TABLE_BYTES = 1 << 20
+Claims: TypeAlias = "dict[str, Json] | None"
 Factors = Annotated[
     Path | None,
     typer.Option(help="State the footprint, by this factor table (ledger/footprint/FOOTPRINT.md).", dir_okay=False),
@@ -83,28 +85,28 @@ def _other(table: footprint.FactorTable, text: str) -> tuple[footprint.Other, st
     return footprint.Other(key, key, int(amount), recycled), lot
 
 
-def with_footprint(
+def with_footprints(
     at: At,
-    claims: dict[str, Json] | None,
+    claims: Mapping[bytes, Claims],
     accounting: Accounting | None,
     step: footprint.Step,
-    lot: bytes,
     assignment: int | None,
     *,
     reworked: bool = False,
-) -> dict[str, Json] | None:
-    """The claims with `passport.footprint`. `step` names lots by their subjects, and new ones by `new_lot`; with
-    `reworked`, `lot` is one of what it takes and goes on under its name. Raises InputError if the claims have one,
-    FootprintError for an input without a footprint, FactorError."""
+) -> Mapping[bytes, Claims]:
+    """The claims of each lot that a step made, with `passport.footprint`. `step` names lots by their subjects, and new
+    ones by `new_lot`; with `reworked`, the only lot is one of what it takes and goes on under its name. Raises
+    InputError if the claims have one, FootprintError for an input without a footprint, FactorError."""
     if accounting is None:
         return claims
+    # Each question once, however many lots were made.
     own = [] if assignment is None else [_own(at, accounting, assignment, step.good)]
-    whole = {lot: (_source(at, footprint.Taken(lot, 0))[0], footprint.ALL)} if reworked else {}
+    whole = {lot: (_source(at, footprint.Taken(lot, 0))[0], footprint.ALL) for lot in claims} if reworked else {}
     estimated = {bytes.fromhex(at.lot(one)[2:]) for one in accounting.in_place_of}
     sources = {one.lot: _source(at, one) for one in step.taken if one.lot not in {*estimated, *whole}}
-    found = footprint.build_footprint(
+    build = partial(
+        footprint.build_footprint,
         step,
-        lot,
         sources={**sources, **whole},
         own=own,
         other=accounting.others,
@@ -113,6 +115,10 @@ def with_footprint(
         estimated=estimated,
         part=footprint.ALL if reworked else None,
     )
+    return {lot: _with(stated, build(lot)) for lot, stated in claims.items()}
+
+
+def _with(claims: Claims, found: footprint.Footprint) -> Claims:
     passport = dict(claims or {}).get(footprint.PATH[0], {})
     if not isinstance(passport, Mapping) or footprint.PATH[1] in passport:
         raise InputError("the claims have a footprint, or a passport without members", hint="leave out --factors")
@@ -129,8 +135,7 @@ def _own(at: At, accounting: Accounting, assignment: int, good: int) -> footprin
     if energy["quantity"] is None:
         return own
     # What was made before under the assignment has the first part of its energy.
-    before = sum(one["quantity_created"] for one in at.gateway.iterate_lots() if one["assignment"] == assignment)
-    return replace(own, part=footprint.Part(before, before + good, energy["quantity"]))
+    return replace(own, part=footprint.Part(energy["made"], energy["made"] + good, energy["quantity"]))
 
 
 def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | None) -> str:
@@ -209,8 +214,9 @@ def receive(
 ) -> Done:
     """Receive a lot from outside the ledger."""
     accounting = read_accounting(factors, None, None, emission)
-    step = footprint.Step(made=((new_lot(identifier), quantity),))
-    stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), None)
+    lot = new_lot(identifier)
+    step = footprint.Step(made=((lot, quantity),))
+    stated = with_footprints(at, {lot: words.read_claims(claims)}, accounting, step, None)[lot]
     done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=stated)
     return Done(done, "lot {subject} is received")
 
@@ -236,8 +242,9 @@ def commission(
     ordered = at.order(order)
     accounting = read_accounting(factors, location, market, emission)
     assignment = None if accounting is None else _started(at, ordered, operation)
-    step = footprint.Step(made=((new_lot(identifier), quantity),))
-    stated = with_footprint(at, words.read_claims(claims), accounting, step, new_lot(identifier), assignment)
+    lot = new_lot(identifier)
+    step = footprint.Step(made=((lot, quantity),))
+    stated = with_footprints(at, {lot: words.read_claims(claims)}, accounting, step, assignment)[lot]
     done = at.gateway.commission_lot(
         identifier=identifier,
         order=ordered,
@@ -321,10 +328,9 @@ def rework(
     accounting, assignment = read_accounting(factors, location, market, emission), None
     if accounting is not None and (order := at.gateway.get_lot(subject)["order"]) is not None:
         assignment = _started(at, order, operation)
-    step = footprint.Step(taken=(footprint.Taken(bytes.fromhex(subject[2:]), 1), *_taken(parts)))
-    stated = with_footprint(
-        at, words.read_claims(claims), accounting, step, step.taken[0].lot, assignment, reworked=True
-    )
+    name = bytes.fromhex(subject[2:])
+    step = footprint.Step(taken=(footprint.Taken(name, 1), *_taken(parts)))
+    stated = with_footprints(at, {name: words.read_claims(claims)}, accounting, step, assignment, reworked=True)[name]
     done = at.gateway.rework_lot(subject, operation=operation - 1, components=parts, claims=stated)
     return Done(done, f"lot {lot} is reworked")
 
@@ -462,8 +468,10 @@ def _account(
     """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
     was, as in a split."""
     assignment = None if work is None else _started(at, work, operation)
-    for one in outputs:
-        one["claims"] = with_footprint(at, None, accounting, step, new_lot(one["identifier"]), assignment)
+    lots = [new_lot(one["identifier"]) for one in outputs]
+    stated = with_footprints(at, dict.fromkeys(lots), accounting, step, assignment)
+    for lot, one in zip(lots, outputs, strict=True):
+        one["claims"] = stated[lot]
 
 
 def _started(at: At, order: str, operation: int) -> int:

@@ -104,9 +104,8 @@ def _one_by_one(*acts: Callable[[], Done]) -> Iterator[Done]:
 def _start(at: At, assignment: int, found: Stream | OpenedStream, claims: Path | None) -> Done:
     done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=words.read_claims(claims))
     work = at.gateway.get_assignment(assignment)
-    order = at.order_name(work["order"])
     then = [
-        f"millmark lots commission IDENTIFIER --order {order} --operation {words.operation(work)}",
+        f"millmark lots commission IDENTIFIER --order {words.order_of(work)} --operation {words.operation(work)}",
         f"millmark streams add {words.name_of(found)} --event ID --value NAME=VALUE, or the machine's node does it",
         f"millmark assignments finish {assignment} --event ID, or --register-wh READING",
     ]
@@ -189,7 +188,7 @@ def _finish(
     at: At, assignment: int, event: str | None, entry: int | None, leaf_hash: str | None, named: str | None
 ) -> Done:
     done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
-    order = at.order_name(at.gateway.get_assignment(assignment)["order"])
+    order = words.order_of(at.gateway.get_assignment(assignment))
     then = f"the coordinator, once all operations are finished: millmark orders complete {order}"
     return Done(done, f"assignment {assignment} is finished", then)
 
@@ -216,8 +215,7 @@ def list_assignments(
         owner=at.maybe_participant(owner),
         state=words.state_word(state_),
     )
-    names = {one["subject"]: words.name_of(one) for one in at.gateway.iterate_orders()}
-    columns = {"order": lambda one: names.get(one["order"], one["order"]), **ASSIGNMENT_COLUMNS}
+    columns = {"order": words.order_of, **ASSIGNMENT_COLUMNS}
     return Listing("assignments", found, columns, lambda one: state_ is not None or one["state"] not in _OVER_WORK)
 
 

@@ -58,6 +58,11 @@ def name_of(item: Mapping[str, Any]) -> str:
     return str(item.get("machine") or item.get("subject"))
 
 
+def order_of(assignment: Mapping[str, Any]) -> str:
+    """The short name of an assignment's order; its subject where no name is known."""
+    return short(assignment["identifier"]) if assignment["identifier"] else str(assignment["order"])
+
+
 def party(company: Mapping[str, Any] | None) -> str:
     if company is None:
         return "-"

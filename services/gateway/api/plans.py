@@ -129,6 +129,7 @@ def _assignment() -> Assignment:
     return Assignment(
         assignment=131,
         order=examples.ORDER,
+        identifier=examples.order().identifier,
         operation=0,
         current=True,
         state=AssignmentState.FINISHED,

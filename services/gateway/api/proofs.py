@@ -114,11 +114,12 @@ def _add_evidence(routes: http.Routes, store: Store) -> None:
         "Get the metered energy of an assignment",
         AssignmentEnergy,
         rule=Rule(Scope.PROVENANCE, owner=True, cost=4),
-        examples={"read": lambda: AssignmentEnergy(301, examples.STREAM, start=3, finish=5, quantity=None, wh=4210)},
+        examples={"read": lambda: AssignmentEnergy(301, examples.STREAM, 3, 5, quantity=40, made=12, wh=4210)},
     )
     def get_energy(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Returns what the machine's register advanced by from the assignment's start to its finish, or the
-        assignment's part of it where others ran meanwhile, by the readings in the evidence of the machine's owner."""
+        assignment's part of it where others ran meanwhile, by the readings in the evidence of the machine's owner; and
+        how much was made so far, from which the next lot's part of the energy follows."""
         return reply_with_etag(assignment_energy(store, number, principal.viewer), if_none_match)
 
 

@@ -499,6 +499,7 @@ def _add_lots(routes: http.Routes, store: Store) -> None:
         ] = None,
         custodian: http.OfParticipant = None,
         order: http.OfOrder = None,
+        assignment: http.OfAssignment = None,
         identifier: http.Called = None,
     ) -> Response:
         """Returns the lots visible to the caller (see ACCESS.md), in order of creation."""
@@ -506,6 +507,7 @@ def _add_lots(routes: http.Routes, store: Store) -> None:
             state=http.state_value(LotState, state),
             custodian=custodian,
             order=None if order is None else http.parse_subject(order),
+            assignment=assignment,
         )
         found = listings.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return http.reply_page(paging, found)

@@ -396,6 +396,10 @@ OfParticipant = Annotated[
 OfMachine = Annotated[
     WholeNumber | None, Query(ge=1, le=MAX_SEQUENCE, description="Only those of this machine (number).", examples=[17])
 ]
+OfAssignment = Annotated[
+    WholeNumber | None,
+    Query(ge=1, le=MAX_SEQUENCE, description="Only those of this assignment (number).", examples=[131]),
+]
 OfModel = Annotated[
     WholeNumber | None,
     Query(ge=1, le=MAX_SEQUENCE, description="Only those based on this model (number).", examples=[9]),

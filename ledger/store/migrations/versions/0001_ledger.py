@@ -138,7 +138,7 @@ def _create_lots() -> None:
         "quantity:int quantity_created:int unit:bytes custodian:int counterparty:int state:int reworked:int "
         "certificate:int assignment:int created_at:int claims_root:bytes",
         "subject",
-        "assignment",
+        "assignment number",
         "counterparty state number",
         "custodian state number",
         "number",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from millmark.ledger.claims import parse_claims
@@ -18,13 +21,14 @@ from millmark.ledger.names import NameKey
 from millmark.ledger.records import ALL_ROLES, NoteKind
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.ledger.store.rows import RecordRow
+from millmark.ledger.store.rows import LotRow, OrderRow, RecordRow
 from millmark.services.client import Client, Retries
 from millmark.services.commands.acts.custody import KINDS
 from millmark.services.commands.acts.words import operation, quantities, short
 from millmark.services.gateway.recording.writes import WRITES
 from tests.support.client_site import Bridge, Pauses
 from tests.support.command_line import Runner
+from tests.support.footprints import FACTORS
 from tests.support.founded import Founded
 from tests.support.ledger_world import LedgerWorld
 from tests.support.recording_site import Site, found
@@ -104,7 +108,7 @@ def number(text: str) -> int:
     return int(found[1])
 
 
-def begin(run: Runner, site: Site, order: str) -> int:
+def begin(run: Runner, site: Site, order: str, reading: str = "") -> int:
     """An order in production, by short names alone; the number of its started assignment."""
     if not json.loads(ok(run, "machines list --json"))["machines"]:
         ok(run, "machines register urn:example:LATHE-2")
@@ -116,7 +120,7 @@ def begin(run: Runner, site: Site, order: str) -> int:
     started = number(proposed)
     assert f"next: the machine's owner: millmark assignments accept {started}" in proposed
     ok(run, f"assignments accept {started}")
-    ok(run, f"assignments start {started}")
+    ok(run, f"assignments start {started} {reading}")
     return started
 
 
@@ -412,6 +416,92 @@ def test_the_lines_of_the_readme_place_and_follow_an_order(
     fresh = lines.replace("order-42", f"order-42-{page.count('.')}")
     exec(compile(fresh, page, "exec"), {})  # noqa: S102 - the page's own lines
     assert re.search(r"^placed as record \d+ and now placed$", capsys.readouterr().out, re.MULTILINE)
+
+
+def begin_measured(run: Runner, site: Site, order: str, register_wh: int) -> int:
+    """An order whose second operation is under way, with both register readings of it: 8,000 Wh for 100,000 pieces."""
+    started = begin(run, site, order, f"--register-wh {register_wh}")
+    ok(run, f"assignments read {started} --register-wh {register_wh + 8000} --good 100000")
+    return started
+
+
+def add_lots(store: Store, assignment: int, start: int, end: int) -> None:
+    """Lots as if made under an assignment: rows of the index alone."""
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        [like] = rows.latest(LotRow, "number", 1)
+        rows.insert(
+            [
+                replace(like, subject=place.to_bytes(32), number=place, quantity_created=1, assignment=assignment)
+                for place in range(start, end)
+            ]
+        )
+
+
+def add_orders(store: Store, start: int, end: int) -> None:
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        [like] = rows.latest(OrderRow, "sequence", 1)
+        rows.insert([replace(like, subject=place.to_bytes(32), sequence=10**6 + place) for place in range(start, end)])
+
+
+def test_commands_ask_as_often_however_much_there_is(
+    run: Runner, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "factors.json"
+    table.write_text(json.dumps(FACTORS.to_json()))
+    started = begin_measured(run, site, "order-many", 1000)
+    ok(run, "lots receive urn:example:like")
+    asked = list[str]()
+    handle = Bridge.handle_request
+
+    def count(bridge: Bridge, request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return handle(bridge, request)
+
+    monkeypatch.setattr(Bridge, "handle_request", count)
+
+    def asked_by(line: str) -> list[int]:
+        """How often a command asks until it has recorded something, as the only item; then it waits for the chain."""
+        asked.clear()
+        ok(run, line)
+        return [asked.index("POST") + 1 if "POST" in asked else len(asked)]
+
+    counts, made = defaultdict[str, list[int]](list), 1
+    for lots in (60, 600, 6_000):
+        add_lots(site.store, started, made, lots)
+        add_orders(site.store, made, lots)
+        made, by = lots, f"--operation 2 --factors {table}"
+        counts["commission"] += asked_by(
+            f"lots commission urn:example:blank-{lots} --order order-many {by} --quantity 2"
+        )
+        [lot] = site.caller.ask(f"/v1/lots?identifier=blank-{lots}").json()["items"]
+        taken = f"--input {lot['subject']}=2 --output urn:example:left-{lots} --output urn:example:right-{lots}"
+        counts["transform"] += asked_by(f"lots transform conversion {taken} {by}")
+        counts["rework"] += asked_by(f"lots rework left-{lots} {by}")
+        counts["list"] += asked_by("assignments list")
+    # Of these, three are for the footprint: which assignment, its energy, and the footprint of what is taken.
+    assert counts == {"commission": [4] * 3, "transform": [5] * 3, "rework": [6] * 3, "list": [1] * 3}
+
+
+def test_what_was_made_before_has_its_part_of_the_energy(run: Runner, site: Site, tmp_path: Path) -> None:
+    table = tmp_path / "factors.json"
+    table.write_text(json.dumps(FACTORS.to_json()))
+    started = begin_measured(run, site, "order-parts", 9000)
+    by = f"--order order-parts --operation 2 --factors {table}"
+    parts = []
+    for name, quantity in (("first", 30), ("second", 20)):
+        ok(run, f"lots commission urn:example:{name} {by} --quantity {quantity}")
+        [lot] = site.caller.ask(f"/v1/lots?identifier={name}").json()["items"]
+        parts.append(site.caller.ask(f"/v1/lots/{lot['subject']}/footprint").json()["wh"])
+    assert parts == [8000 * 30 // 100000, 8000 * 50 // 100000 - 8000 * 30 // 100000]
+    assert site.caller.ask(f"/v1/assignments/{started}/registers").json()["made"] == 50
+    found = site.caller.ask(f"/v1/lots?assignment={started}").json()["items"]
+    assert [one["quantity"] for one in found] == [30, 20]
+    [listed] = [
+        one for one in json.loads(ok(run, "assignments list --json"))["assignments"] if one["assignment"] == started
+    ]
+    assert listed["identifier"] == "urn:example:order-parts"
 
 
 def test_a_note_is_on_lots_and_orders(run: Runner, site: Site) -> None:
