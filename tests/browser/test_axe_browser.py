@@ -25,8 +25,8 @@ from millmark.services.planning.forecast.document import seal_of
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from tests.browser.test_portal_browser import open_context, pages, sign_in
-from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample
+from tests.support.looking import find_violations, read_axe
 from tests.support.pictures import NO_PAGES
 from tests.support.portal_pages import PAGES
 from tests.support.portal_world import PortalWorld, serve_world

@@ -28,8 +28,8 @@ from millmark.services.setpoints.document import (
 )
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 from tests.browser.test_portal_browser import open_context
-from tests.support.axe import find_violations, read_axe
 from tests.support.forecast_samples import IDENTITY, sample
+from tests.support.looking import find_violations, read_axe
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.browser

@@ -14,8 +14,8 @@ from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from tests.browser.test_axe_demand_browser import measure
 from tests.browser.test_portal_browser import open_context
-from tests.support.axe import read_axe
 from tests.support.demand_home import open_demand_home
+from tests.support.looking import read_axe
 from tests.support.loopback import running
 
 pytestmark = pytest.mark.browser

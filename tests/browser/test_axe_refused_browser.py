@@ -13,7 +13,7 @@ from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import Rates
 from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import look
-from tests.support.axe import find_violations
+from tests.support.looking import find_violations
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
 

@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from millmark.ledger.canonical import canonical_json
-from tests.support.axe import find_violations
 from tests.support.check_page import build_page
-from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, find_violations, run_list
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
 
 pytestmark = pytest.mark.browser

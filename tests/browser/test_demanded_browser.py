@@ -18,9 +18,9 @@ from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from tests.browser.test_portal_browser import open_context
 from tests.browser.test_stories_browser import confirm, look
+from tests.support.looking import VIEWS
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
-from tests.support.views import VIEWS
 
 pytestmark = pytest.mark.browser
 

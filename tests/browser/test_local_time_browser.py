@@ -12,9 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Viewport
 
 from tests.browser.test_live_browser import receive
 from tests.browser.test_portal_browser import open_context, sign_in, watch
-from tests.support.axe import find_violations
 from tests.support.check_page import build_page
-from tests.support.looking import CONTRAST, CUT_OFF, run_list
+from tests.support.looking import CONTRAST, CUT_OFF, find_violations, run_list
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.browser

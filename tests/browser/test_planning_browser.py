@@ -26,14 +26,22 @@ from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
-from tests.support.axe import find_violations
-from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, run_list
+from tests.support.looking import (
+    CONTRAST,
+    CUT_OFF,
+    NAMELESS,
+    SMALL_TARGETS,
+    VIEWS,
+    View,
+    find_violations,
+    name_view,
+    run_list,
+)
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
 from tests.support.planning_samples import show_calendar
 from tests.support.recording_site import FOUNDED, Site
 from tests.support.stores import new_store
-from tests.support.views import VIEWS, View, name_view
 
 pytestmark = pytest.mark.browser
 

@@ -18,12 +18,20 @@ from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
 from tests.support.acting_site import ActingSite, open_acting_site
-from tests.support.axe import find_violations
-from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list
+from tests.support.looking import (
+    CONTRAST,
+    CUT_OFF,
+    NAMELESS,
+    SMALL_TARGETS,
+    choose_views,
+    find_violations,
+    looks_again,
+    name_view,
+    run_list,
+)
 from tests.support.loopback import running
 from tests.support.patience import MAX_S, wait_until
 from tests.support.portal_site import SESSION
-from tests.support.views import choose_views, name_view
 
 pytestmark = pytest.mark.browser
 

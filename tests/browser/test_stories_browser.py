@@ -23,12 +23,20 @@ from millmark.services.access.signin import session_cookie
 from millmark.services.directory import DirectoryEntry, sign_statement
 from millmark.services.home import AdmissionRequest
 from tests.browser.test_portal_browser import open_context
-from tests.support.axe import find_violations
 from tests.support.check_page import build_page
-from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, looks_again, run_list
+from tests.support.looking import (
+    CONTRAST,
+    CUT_OFF,
+    NAMELESS,
+    SMALL_TARGETS,
+    VIEWS,
+    find_violations,
+    looks_again,
+    name_view,
+    run_list,
+)
 from tests.support.patience import wait_until
 from tests.support.portal_world import PortalWorld, serve_beside, serve_world
-from tests.support.views import VIEWS, name_view
 
 pytestmark = pytest.mark.browser
 

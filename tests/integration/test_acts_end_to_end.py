@@ -10,11 +10,10 @@ import os
 import re
 import secrets
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from tests.support.footprints import FACTORS
 from tests.support.loopback import serving
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
+from tests.support.processes import running_gateway
 
 pytestmark = pytest.mark.integration
 
@@ -96,18 +96,6 @@ def _found(folder: Path, url: str, names: list[str]) -> dict[str, Path]:
     return homes
 
 
-@contextmanager
-def _gateway(home: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
-    with (home / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or _answers(home))
-            assert process.poll() is None, (home / "log").read_text()
-            yield
-        finally:
-            process.terminate()
-
-
 def _answers(home: Path) -> bool:
     try:
         _try_once(home)
@@ -123,7 +111,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
         with pytest.raises(GatewayUnreachableError, match=r"no gateway answers at http://localhost:\d+; start it"):
             _try_once(homes["Forge"])
         for home in homes.values():
-            running.enter_context(_gateway(home))
+            running.enter_context(running_gateway(home, partial(_answers, home)))
         yield homes
 
 

@@ -6,10 +6,8 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +22,9 @@ from millmark.services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world
-from tests.support.node_site import running_devchain
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
+from tests.support.processes import is_healthy, running_devchain, running_gateway
 
 pytestmark = pytest.mark.integration
 
@@ -67,29 +65,11 @@ def line(tmp_path: Path) -> Iterator[Line]:
         yield Line(tmp_path, f"http://127.0.0.1:{port}", world.chain, stream)
 
 
-@contextmanager
-def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
-    with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_until(lambda: process.poll() is None and _answers(url))
-            yield process
-        finally:
-            process.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=MAX_S).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def test_killed_between_and_checked_by_command(
     line: Line, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for last in (6, 12):
-        with gateway(line.home, line.url) as process:
+        with running_gateway(line.home, lambda: is_healthy(line.url)) as process:
             for number in range(6):
                 assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}", timeout=MAX_S).status_code == 200
             wait_until(lambda last=last: line.anchored() == last)  # type: ignore[misc]  # bound early

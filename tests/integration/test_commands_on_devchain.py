@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
 import pytest
 
 from millmark.ledger.chain import read_deployment
@@ -18,8 +15,7 @@ from millmark.ledger.keys import LocalSigner, create_keystore, write_private
 from millmark.ledger.names import NameKey, derive_identity
 from millmark.ledger.signatures import to_checksum
 from tests.support.command_line import run_millmark
-from tests.support.patience import MAX_S, wait_until
-from tests.support.ports import pick_port
+from tests.support.processes import running_devchain
 
 pytestmark = pytest.mark.integration
 
@@ -29,25 +25,12 @@ PASSPHRASE = "canary-9f3b"
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home folder whose chain is a devchain process of its own."""
-    port = pick_port()
-    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ) as process:
-        try:
-            wait_until(lambda: _is_healthy(f"http://127.0.0.1:{port}/health"))
-            (tmp_path / "millmark.toml").write_text(f'chain_url = "http://127.0.0.1:{port}"\n')
-            secret = tmp_path / "secret"
-            secret.touch(mode=0o600)
-            secret.write_text(PASSPHRASE)
-            yield tmp_path
-        finally:
-            process.terminate()
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=MAX_S).status_code == 200
-    except httpx.TransportError:
-        return False
+    with running_devchain() as url:
+        (tmp_path / "millmark.toml").write_text(f'chain_url = "{url}"\n')
+        secret = tmp_path / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(PASSPHRASE)
+        yield tmp_path
 
 
 def _key(home: Path, name: str) -> tuple[str, list[str]]:

@@ -31,16 +31,8 @@ from millmark.services.store import open_store
 from tests.support.broken_log import dead_standard_error
 from tests.support.figures import Judge
 from tests.support.loopback import closed_url
-from tests.support.node_site import (
-    PASSPHRASE,
-    TOKEN,
-    NodeSite,
-    build_site,
-    millmark,
-    running_devchain,
-    running_node,
-)
 from tests.support.patience import MAX_S, wait_until
+from tests.support.processes import PASSPHRASE, TOKEN, NodeSite, build_site, millmark, running_devchain, running_node
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

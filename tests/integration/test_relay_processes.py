@@ -21,9 +21,9 @@ from millmark.ledger.keys import create_keystore
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.services.access import Scope, new_api_key
-from tests.support.node_site import NodeSite, build_site, running_devchain, running_node
 from tests.support.patience import wait_until
 from tests.support.ports import pick_port
+from tests.support.processes import NodeSite, build_site, running_devchain, running_node
 from tests.support.stores import new_store
 
 PASSPHRASE = "of the relay's key"

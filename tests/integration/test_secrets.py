@@ -23,9 +23,9 @@ from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.signatures import to_checksum
 from tests.support import softhsm
 from tests.support.authority import LOOPBACK, Authority
-from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
+from tests.support.processes import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node
 from tests.support.sign_in import sign
 from tests.support.stores import new_store
 

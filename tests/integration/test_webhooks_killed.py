@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -17,20 +16,20 @@ from millmark.services.webhooks.subscriptions import Filter, RecordFeed, parse_p
 from tests.support.fake_world import build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.ports import pick_port
+from tests.support.processes import command_of
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.integration
 
 
 def millmark(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, check=False)
+    done = subprocess.run(command_of("--home", home, *arguments), capture_output=True, text=True, timeout=MAX_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def start(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "millmark.services.cli", "--home", str(home), "gateway"]
+    command = command_of("--home", home, "gateway")
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
 
 

@@ -46,7 +46,7 @@ def running_cluster() -> Iterator[str]:
         server = _Server(_found_programs(), folder)
         server.initialise()
         with server.running(_HASTE):
-            yield f"postgresql://millmark@/postgres?host={quote(str(folder), safe='')}"
+            yield server.url
 
 
 class Pair:
@@ -60,7 +60,7 @@ class Pair:
 
     def start(self) -> None:
         self._primary.initialise()
-        self._primary.start("")
+        self._primary.start()
         self._join()
 
     def stop(self) -> None:
@@ -98,26 +98,29 @@ class _Server:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs, self._folder, self._data = programs, folder, folder / "data"
+        self.url = f"postgresql://millmark@/postgres?host={quote(str(folder), safe='')}"
 
     def initialise(self) -> None:
         self._run("initdb", "-U", "millmark", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
 
     @contextmanager
-    def running(self, settings: str) -> Iterator[None]:
+    def running(self, settings: str = "") -> Iterator[None]:
         try:
             self.start(settings)  # within: it may serve already when the wait for it is interrupted
             yield
         finally:
             self.stop()
 
-    def start(self, settings: str) -> None:
+    def start(self, settings: str = "") -> None:
+        """Returns once it serves, after the recovery from a crash if need be."""
         options = f"-k {self._folder} -c listen_addresses='' {settings}"
         self._run("pg_ctl", "-w", "-l", str(self._data / "log"), "-o", options, "start")
 
     def stop(self) -> None:
         """At once, as in a crash. Does nothing if it does not run."""
         if (self._data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+            with contextlib.suppress(StoreError):  # it was killed, or ends just now
+                self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
     def promote(self) -> None:
         self._run("pg_ctl", "-w", "promote")
@@ -152,23 +155,8 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-class DurableCluster:
+class DurableCluster(_Server):
     """A cluster with PostgreSQL's own settings, which keeps what it committed when it is killed."""
-
-    def __init__(self, folder: Path, programs: Path) -> None:
-        self._data, self._programs = folder / "data", programs
-        self._options = f"-k {folder} -c listen_addresses=''"
-        self.url = f"postgresql://millmark@/postgres?host={quote(str(folder), safe='')}"
-
-    def create(self) -> None:
-        """Makes its folder; it has to be started."""
-        options = ("-U", "millmark", "-A", "trust", "-E", "UTF8", "--locale=C")
-        _run([self._programs / "initdb", "-D", self._data, *options])
-
-    def start(self) -> None:
-        """Returns once it serves, after the recovery from a crash if need be."""
-        log = self._data / "log"
-        _run([self._programs / "pg_ctl", "-D", self._data, "-w", "-l", log, "-o", self._options, "start"])
 
     def kill(self) -> None:
         """SIGKILL to all of its processes, so that none can write anything more."""
@@ -178,24 +166,15 @@ class DurableCluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Stops it, if it runs."""
-        with contextlib.suppress(StoreError):
-            _run([self._programs / "pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop"])
-
 
 @contextmanager
 def durable_cluster() -> Iterator[DurableCluster]:
     """Runs a cluster that may be killed. Raises StoreError where that is not possible."""
-    programs = _found_programs()
     with _folder() as folder:
-        cluster = DurableCluster(folder, programs)
-        cluster.create()
-        cluster.start()
-        try:
+        cluster = DurableCluster(_found_programs(), folder)
+        cluster.initialise()
+        with cluster.running():
             yield cluster
-        finally:
-            cluster.stop()
 
 
 def _programs() -> Path | None:

@@ -1,16 +1,20 @@
-"""Properties of a page that a browser can measure: contrast, names, sizes, codes in pictures."""
+"""How browser tests look at a page: what a browser can measure of it, such as contrast, names, sizes and codes in
+pictures, and what axe-core finds; and the languages and widths, in pixels, at which they tell a role's day."""
 
 from __future__ import annotations
 
 import base64
 import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytest
 import zxingcpp
 from playwright.sync_api import Browser, Error, Page
 
-__all__ = ["CONTRAST", "CUT_OFF", "NAMELESS", "SMALL_TARGETS", "looks_again", "read_codes", "run_list"]
+from tests.support.pictures import keep_pictures
 
 _LOOKS = 5
 """More often than a record's page still loads itself again once the record is final."""
@@ -103,3 +107,55 @@ def read_codes(browser: Browser, png: bytes) -> list[str]:
         page.close()
     pixels = np.array(reds, dtype=np.uint8).reshape(height, width)
     return [code.text for code in zxingcpp.read_barcodes(pixels)]
+
+
+_AXE = Path(__file__).parents[1] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN_AXE = """async ([where, rules]) => {
+  for (const one of document.querySelectorAll(`${where} details`)) one.open = true;
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'];
+  const runOnly = rules.length ? {type: 'rule', values: rules} : {type: 'tag', values: tags};
+  const found = await axe.run(where === 'main' ? document : where, {runOnly, resultTypes: ['violations']});
+  return found.violations.map(one => `${one.id}: ${one.nodes.map(node => node.html.slice(0, 160)).join(' | ')}`);
+}"""
+
+
+def read_axe() -> str:
+    """The script that puts `axe` into a page. Skips where it is not installed."""
+    if not _AXE.exists():
+        pytest.skip("the packages of tests/browser are not installed: npm is needed")
+    return _AXE.read_text()
+
+
+def find_violations(page: Page, *rules: str, where: str = "main") -> list[str]:
+    """A line for each rule that the page breaks, with the elements that break it; of `rules`, or of all.
+
+    What is folded in `where` (a CSS selector) is opened before. The whole page is measured, but of a menu only itself,
+    since it lies over the page when it is open. A page that has no axe gets it: no policy of a page keeps out what the
+    browser itself evaluates. Pictures of it are kept, if that is wanted.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(read_axe())
+    found: list[str] = page.evaluate(_RUN_AXE, [where, list(rules)])
+    if not rules and where == "main":
+        keep_pictures(page)
+    return found
+
+
+View = tuple[str, int]
+PHONE, DESK = 390, 1280
+
+
+def choose_views(*usual: View) -> list[View]:
+    """These two of the four, or the other two where `MILLMARK_TEST_VIEWS` is `other`, which `scripts/prove stories`
+    sets."""
+    if os.environ.get("MILLMARK_TEST_VIEWS") != "other":
+        return list(usual)
+    return [(language, width) for language in ("en", "zh") for width in (PHONE, DESK) if (language, width) not in usual]
+
+
+def name_view(view: View) -> str:
+    """The name of a test's parameter, such as `zh-1280`."""
+    return f"{view[0]}-{view[1]}"
+
+
+VIEWS = choose_views(("en", PHONE), ("zh", DESK))

@@ -1,24 +1,34 @@
-"""A call with two orders, offers for it, and a plan that lists offers, without a ledger."""
+"""A call with two orders, offers for it, and a plan that lists offers, without a ledger; and what a company keeps of
+the process of a machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from random import Random
+
+import numpy as np
 
 from millmark.ledger.plans.call import Call, Job, Need, Operation
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
+from millmark.quality.process.telemetry import COLUMNS, Machine
 from millmark.services.planning.calendar import Calendar, parse_calendar
+from millmark.services.planning.feedback.inbox_desk import FOLDER
 
 __all__ = [
     "BASE",
     "CLOSES",
     "LEDGER",
+    "TERMS",
     "build_calendar",
     "build_call",
     "build_opened",
     "build_plan",
     "build_row",
+    "keep_process",
     "show_calendar",
 ]
 
@@ -92,3 +102,42 @@ def build_plan(call: Call, offers: Iterable[bytes], rows: tuple[Row, ...] = (), 
     """A plan that lists these offers. Nothing else of it holds."""
     bound = Bound(900, ((17, ((4, 10), (5, 12))),))
     return Plan(call.digest, tuple(sorted(offers)), b"\1" * 32, rows, legs, Cost(1000, 0, 0, 0), bound)
+
+
+TERMS = """[prices]
+rate_per_hour = 5400
+price_per_kwh = 31
+price_per_unit = 60
+[horizon]
+moves = 3
+hold = 6
+arrivals = 7.8
+[setpoint.temperature_set]
+low = 195
+high = 225
+rate = 8
+"""
+
+
+def keep_process(home: Path, machine: int, end_s: int) -> Path:
+    """An hour, until `end_s`, of a machine from which something takes heat away. Returns the machine's folder."""
+    folder = home / FOLDER / str(machine)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.bin").write_bytes((files("millmark.quality") / "models" / "moulder.bin").read_bytes())
+    (folder / "terms.toml").write_text(TERMS)
+    (folder / "telemetry.csv").write_text(_show(end_s))
+    (home / "calendar.toml").write_text(show_calendar("LATHE-2", 4000, "UTC", "06:00", "22:00"))
+    return folder
+
+
+def _show(end_s: int) -> str:
+    lines = [f"{end_s + 60 * (number - 59)},{row}" for number, row in enumerate(_measured())]
+    return "\n".join([f"time,{','.join(COLUMNS)}", *lines, ""])
+
+
+@cache
+def _measured() -> list[str]:
+    machine, draw = Machine(backlog=190.0), np.random.default_rng(1)
+    settings = np.array([208.0, 80.0, 33.0])
+    rows = [machine.step(settings, 7.8, draw, 8.0).values for _ in range(60)]
+    return [",".join(f"{value:.4f}" for value in row) for row in rows]

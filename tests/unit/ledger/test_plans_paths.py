@@ -23,9 +23,8 @@ from millmark.ledger.plans.problem import (
     tabulate,
     verify_size,
 )
-from tests.support.plan_shops import draw_rows, draw_shop
 from tests.support.plan_truth import Path, paths
-from tests.support.plan_world import draw_file
+from tests.support.plan_world import draw_file, draw_rows, draw_shop
 
 ORDER, SLOTS, SMALL = bytes(32), 30, 9
 NOTHING = SlotPrices(SLOTS, {})

@@ -15,9 +15,8 @@ from millmark.ledger.plans.feasible import find_tied, tie_rank
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Plan, Row
 from millmark.ledger.plans.problem import build_problem
-from tests.support.plan_shops import draw_rows, draw_shop
 from tests.support.plan_truth import tied
-from tests.support.plan_world import draw_file
+from tests.support.plan_world import draw_file, draw_rows, draw_shop
 
 
 def test_an_offer_ties_just_where_the_plan_with_it_could_be_carried_out_and_costs_the_same() -> None:

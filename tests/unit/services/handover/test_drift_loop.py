@@ -40,9 +40,8 @@ from millmark.services.planning.feedback.repository import CauseRow, FeedbackRep
 from millmark.services.planning.reading import reading
 from tests.support.apart import Home, found_apart
 from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S
-from tests.support.feedback_loop import Loop
-from tests.support.planned import Planned
-from tests.support.process_home import keep_process
+from tests.support.planned import Loop, Planned
+from tests.support.planning_samples import keep_process
 from tests.support.quality_samples import tiny_network
 
 ORDERS = ("shaft", "spindle", "sleeve", "spigot", "spacer")

@@ -21,8 +21,7 @@ from millmark.services.planning.reading import reading, writing
 from millmark.services.planning.repository import What
 from millmark.services.planning.schedule import Made, make_plan
 from tests.support.apart import found_apart
-from tests.support.feedback_loop import Loop
-from tests.support.planned import Planned
+from tests.support.planned import Loop, Planned
 from tests.support.stores import copy_database, new_store
 
 

@@ -16,7 +16,7 @@ from millmark.services.planning.feedback.taking import Proposed, Unproposed
 from millmark.services.planning.reading import writing
 from millmark.services.setpoints.repository import SetpointRepository
 from tests.support.feedback_world import MACHINE, OWNER, STREAM, T0, FeedbackWorld
-from tests.support.process_home import keep_process
+from tests.support.planning_samples import keep_process
 from tests.support.stores import new_store
 
 

@@ -1,12 +1,11 @@
-"""A consortium on a real devchain, and a node of its inspector in its own process."""
+"""Processes of `millmark`: a devchain, gateways, and a node of the inspector of a consortium on that devchain."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from millmark.ledger.records import Contract
 from millmark.ledger.store import Store
 from millmark.services.demo.consortium import Consortium, found_consortium
 from millmark.services.demo.plant import Plant, build_gtin, build_plant, receive
-from tests.support.patience import MAX_S
+from tests.support.patience import MAX_S, wait_until
 
 TOKEN = "canary-token-" + "7" * 32
 PASSPHRASE = "canary-passphrase"
@@ -65,11 +64,39 @@ class NodeSite:
         return cast(int, self.consortium.chain.read_struct(Contract.LEDGER, "streamOf", self.stream)["size"])
 
 
+def command_of(*words: str | Path) -> list[str]:
+    """A process that runs `millmark` with these words."""
+    return [sys.executable, "-m", "millmark.services.cli", *map(str, words)]
+
+
+@contextmanager
+def running_gateway(home: Path, answers: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a home's gateway until the end of the block, from when it `answers`. Its log is there if it ends before."""
+    path = home / "gateway.log"
+    with (
+        path.open("a") as log,
+        subprocess.Popen(command_of("--home", home, "gateway"), stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_until(lambda: process.poll() is not None or answers())
+            assert process.poll() is None, path.read_text()
+            yield process
+        finally:
+            process.kill()
+
+
+def is_healthy(url: str) -> bool:
+    """Whether a gateway answers at this address."""
+    try:
+        return httpx.get(f"{url}/health", timeout=MAX_S).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 @contextmanager
 def running_devchain() -> Iterator[str]:
-    """Runs a devchain in its own process; yields its URL."""
-    command = [sys.executable, "-m", "millmark.services.cli", "devchain", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+    """Runs a devchain; yields its URL."""
+    with subprocess.Popen(command_of("devchain", "--port", "0"), stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().split()[2].rstrip(",")
@@ -120,9 +147,9 @@ class RunningNode:
 @contextmanager
 def running_node(config: Path) -> Iterator[RunningNode]:
     """Runs the node; stops it on exit if it still runs."""
-    command = [sys.executable, "-m", "millmark.services.cli", "node", "--config", str(config)]
+    command = command_of("node", "--config", config)
     errors = config.with_name("node.log").open("a")
-    with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ) as process:
+    with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -141,8 +168,7 @@ def running_node(config: Path) -> Iterator[RunningNode]:
 def millmark(*arguments: str, fails: bool = False) -> str:
     """Runs `millmark node` with these arguments; returns its output. With `fails`, it must fail, and its error line is
     returned."""
-    command = [sys.executable, "-m", "millmark.services.cli", "node", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_S, env=os.environ)
+    done = subprocess.run(command_of("node", *arguments), capture_output=True, text=True, timeout=MAX_S)
     assert done.returncode == (2 if fails else 0), done.stderr
     if fails:
         assert done.stderr.count("\n") == 1, done.stderr
