@@ -129,14 +129,6 @@ def utc_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file as UTF-8. Raises InputError when the file cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
-
-
 def warn(line: str) -> None:
     write(sys.stderr, f"{line}\n")
 
