@@ -129,21 +129,11 @@ def utc_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file as UTF-8. Raises InputError when the file cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
-
-
 def warn(line: str) -> None:
     write(sys.stderr, f"{line}\n")
 
 
 # Types of command-line options that several commands share, and readers of their values.
-
-_DIGEST_BYTES = 32
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SignerUri = Annotated[
@@ -185,14 +175,3 @@ def parse_roles(text: str) -> Role:
             raise InputError(f"unknown role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
         roles |= Role[name.strip().upper()]
     return roles
-
-
-def parse_digest(text: str) -> bytes:
-    """Reads a digest of 32 bytes in hex, with or without 0x. Raises InputError."""
-    try:
-        digest = bytes.fromhex(text.strip().removeprefix("0x"))
-    except ValueError:
-        digest = b""
-    if len(digest) != _DIGEST_BYTES:
-        raise InputError(f"{text.strip()[:80]!r} is not a digest", hint="give 32 bytes as 64 hex digits")
-    return digest

@@ -84,16 +84,14 @@ def run_hash(file: Path = typer.Argument(help="EPCIS document: JSON-LD or XML, o
 def run_capture(
     context: typer.Context,
     file: Path = typer.Argument(help="EPCIS 2.0 document, query document or event, as JSON-LD."),
-    log: Path | None = typer.Option(
-        None, "--log", help="Evidence log to append to; epcis-events.jsonl in the home folder by default."
-    ),
 ) -> None:
-    """Validate every event in the file, store the valid ones as evidence, and print the outcome of each as a JSON line.
+    """Validate every event in the file, add the valid ones to the evidence in the home's epcis-events.jsonl, and print
+    the outcome of each as a JSON line.
 
     Exit code 0: none was rejected (duplicates do not count); 1: some were; 2: the file is not an EPCIS document.
     """
     document = parse_capture(read_bytes(file))
-    with open_evidence_file(log or Path(context.obj) / "epcis-events.jsonl") as evidence:
+    with open_evidence_file(Path(context.obj) / "epcis-events.jsonl") as evidence:
         captured = capture(document, evidence)
     print_lines(*(json.dumps(one.to_json()) for one in captured))
     if not none_rejected(captured):

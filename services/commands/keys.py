@@ -288,7 +288,6 @@ def run_fund(
         max=_MOST_RECORDS,
         help="Number of records, at the present fees, for which each key is to have.",
     ),
-    wei: int | None = typer.Option(None, "--wei", min=1, help="Send each key exactly this amount instead."),
     passphrase_file: output.PassphraseFile = None,
 ) -> None:
     """Top up keys from a treasury key, `--signer`, which must be one that makes no records.
@@ -299,7 +298,7 @@ def run_fund(
         treasury = opened.unlock(signer, passphrase_file)
         found = [funds for funds in _look(opened, addresses) if funds.key != treasury.address]
         _verify_idle(opened, treasury)
-        amounts = [(funds, funds.missing_wei(records) if wei is None else wei) for funds in found]
+        amounts = [(funds, funds.missing_wei(records)) for funds in found]
         _send(opened, treasury, amounts)
         after = _look(opened, [to_checksum(funds.key) for funds in found])
     output.print_lines(*(f"{to_checksum(funds.key)}: {funds.describe()}" for funds in after))

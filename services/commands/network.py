@@ -387,12 +387,6 @@ def run_status(
     chain_url: Annotated[
         str | None, typer.Option("--chain-url", help="JSON-RPC of a node to ask, instead of the home's own.")
     ] = None,
-    vote_blocks: Annotated[
-        int,
-        typer.Option(
-            "--vote-blocks", min=1, max=observing.MAX_BLOCKS, help="Besu: how many blocks to search for votes."
-        ),
-    ] = 200,
     as_json: AsJson = False,
 ) -> None:
     """Say which validators seal and which are silent, whether the chain goes on, what is wrong and what to do about it.
@@ -401,7 +395,7 @@ def run_status(
     not where they do; 4: blocks come, but a validator is silent, or a node of this home does not answer.
     """
     nodes = _Nodes(context.obj, chain_url)
-    found, own, others = nodes.look(vote_blocks)
+    found, own, others = nodes.look()
     findings = observing.by_gravity([*others, *observing.judge(found, own, nodes.name, nodes.down)])
     if as_json:
         print_json(context, _as_json(found, own, nodes, findings))
@@ -438,14 +432,14 @@ class _Nodes:
     def name(self, address: Address) -> str:
         return (None if self.network is None else self.network.name_of(address)) or to_checksum(address)
 
-    def look(self, vote_blocks: int) -> tuple[observing.Observation, Address | None, list[observing.Finding]]:
+    def look(self) -> tuple[observing.Observation, Address | None, list[observing.Finding]]:
         """What the node with the latest block tells, which node that is, and which nodes do not answer. Raises
         ChainUnreachableError if none answers as asked, NetworkError if one of the home's is of another chain."""
         seen: list[observing.Observation] = []
         failed: dict[str, ChainUnreachableError] = {}
         for url in self.urls:
             try:
-                seen.append(self._observe(url, vote_blocks))
+                seen.append(self._observe(url))
             except ChainUnreachableError as error:
                 failed[url] = error
         if not seen:
@@ -463,8 +457,8 @@ class _Nodes:
             observing.Level.WARNING, self._labels.get(url, error.cause), "start it again, and read its log"
         )
 
-    def _observe(self, url: str, vote_blocks: int) -> observing.Observation:
-        seen = observing.observe(HttpTransport(url, _ANSWER_S), url, time.time(), vote_blocks=vote_blocks)
+    def _observe(self, url: str) -> observing.Observation:
+        seen = observing.observe(HttpTransport(url, _ANSWER_S), url, time.time())
         if self.network is None:
             return seen
         if seen.chain_id == self.network.chain_id:

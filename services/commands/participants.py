@@ -30,7 +30,6 @@ from millmark.services.output import (
     OperatorSigner,
     PassphraseFile,
     SignerUri,
-    parse_digest,
     parse_roles,
     print_json,
     print_lines,
@@ -58,7 +57,6 @@ def register(app: typer.Typer) -> None:
     participants.command("recover", epilog="Example: millmark participants recover 3 0x... --signer ...")(run_recover)
     participants.command("overrule", epilog="Example: millmark participants overrule 3 --signer ...")(run_overrule)
     participants.command("close", epilog="Example: millmark participants close 0x... --yes --signer ...")(run_close)
-    participants.command("publish", epilog="Example: millmark participants publish 0x... --signer ...")(run_publish)
     app.add_typer(participants, name="participants")
     directory = typer.Typer(
         no_args_is_help=True, help="Publish, import and show the directory: names, GLNs, gateways and recipient keys."
@@ -279,21 +277,6 @@ def run_close(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock_operator(signer, passphrase_file), [records.Close(address)])
     print_lines(f"closed; {to_checksum(address)} goes on")
-
-
-def run_publish(
-    context: typer.Context,
-    digest: Annotated[str, typer.Argument(help="Digest of what all should agree on, 32 bytes in 0x-hex.")],
-    signer: OperatorSigner = None,
-    kind: Annotated[
-        int, typer.Option(min=1, max=65_535, help="1 is the directory of participants.")
-    ] = records.PublicationKind.DIRECTORY,
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Publish a digest on the ledger, in place of the last one of its kind. Owner of the registry only."""
-    with open_context(context.obj) as opened:
-        opened.record(opened.unlock_operator(signer, passphrase_file), [records.Publish(kind, parse_digest(digest))])
-    print_lines(f"published as kind {int(kind)}")
 
 
 Output = Annotated[

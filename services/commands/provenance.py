@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,12 +11,12 @@ import typer
 
 from millmark.ledger import provenance
 from millmark.ledger.errors import InputError, NotFoundError
-from millmark.services import pictures
+from millmark.ledger.provenance.answers import Cut
 from millmark.services.commands.context import Context, open_context
 from millmark.services.files import write_whole
-from millmark.services.output import AsJson, json_format, print_json, print_lines, print_table, warn, write_text
+from millmark.services.output import AsJson, print_json, print_lines, print_table, warn
 from millmark.services.text.shortening import shorten
-from millmark.services.text.trace import describe_order, describe_recall, describe_trace
+from millmark.services.text.trace import describe_cut, describe_order, describe_recall, describe_trace
 
 if TYPE_CHECKING:
     from millmark.ledger.chain import Chain
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 
 Full = Annotated[bool, typer.Option("--full", help="Print identifiers whole instead of their last parts.")]
 _DEPTH, _LOTS = provenance.Limits().depth, provenance.Limits().lots
-
-
-class Form(enum.Enum):
-    """Output format of a trace."""
-
-    TABLE = "table"
-    TREE = "tree"
-    JSON = "json"
-    DOT = "dot"
-    SVG = "svg"
 
 
 def register(app: typer.Typer) -> None:
@@ -75,10 +64,6 @@ def run_trace(
     direction: Annotated[
         provenance.Direction, typer.Option(help="Up: what it was made from. Down: what was made from it.")
     ] = provenance.Direction.BOTH,
-    form: Annotated[
-        Form, typer.Option("--as", help="Format. Table and JSON show everything; tree, dot and svg show the lots only.")
-    ] = Form.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
     depth: Annotated[
         int, typer.Option(help=f"Maximum number of steps either way, 1 to {provenance.MAX_TRACED.depth}.")
     ] = _DEPTH,
@@ -89,18 +74,16 @@ def run_trace(
     as_json: AsJson = False,
 ) -> None:
     """Show where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
-    if as_json and form not in (Form.TABLE, Form.JSON):
-        raise InputError(f"--json contradicts --as {form.value}", hint="give one of them")
     limits = _limits(depth, limit, provenance.MAX_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found = provenance.trace(opened.store, identifier, direction=direction, limits=limits)
-    form = Form.JSON if as_json else form
-    _write(_show(found, form, direction, full=full), output)
-    # On the terminal, tables and trees end with what was cut off; a file or a picture might hide it.
-    if output is not None or form not in (Form.TABLE, Form.TREE):
-        for cut in found.cuts:
-            warn(f"millmark: cut off: {pictures.describe_cut(cut)}")
+    if as_json:
+        print_json(context, found.to_json())
+        _warn_of_cuts(found.cuts)
+        return
+    lines = describe_trace(found) if isinstance(found, provenance.Trace) else describe_order(found)
+    print_lines(*(lines if full else shorten(lines)))
 
 
 def run_recall(
@@ -148,33 +131,16 @@ def run_recall(
         files = None if bundle is None else _write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
         print_json(context, found.to_json() | ({} if files is None else {"bundles": files}))
-        for cut in found.cuts:
-            warn(f"millmark: cut off: {pictures.describe_cut(cut)}")
+        _warn_of_cuts(found.cuts)
     else:
         lines = describe_recall(found)
         print_lines(*(lines if full else shorten(lines)), *([] if files is None else _describe_files(found, files)))
 
 
-def _show(
-    found: provenance.Trace | provenance.OrderTrace, form: Form, direction: provenance.Direction, *, full: bool
-) -> str:
-    if form is Form.TABLE:
-        lines = describe_trace(found) if isinstance(found, provenance.Trace) else describe_order(found)
-        return "\n".join(lines if full else shorten(lines)) + "\n"
-    if form is Form.JSON:
-        return json.dumps({"format": json_format(["trace"]), **found.to_json()}, indent=2) + "\n"
-    family = pictures.build_family(found)
-    if form is Form.TREE:
-        lines = pictures.draw_tree(family, direction)
-        return "\n".join(lines if full else shorten(lines)) + "\n"
-    return pictures.draw_dot(family) if form is Form.DOT else pictures.draw_svg(family)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        print_lines(text.removesuffix("\n"))
-    else:
-        write_text(output, text)
+def _warn_of_cuts(cuts: Iterable[Cut]) -> None:
+    """What is printed for people says by itself what was cut off."""
+    for cut in cuts:
+        warn(f"millmark: cut off: {describe_cut(cut)}")
 
 
 def _limits(depth: int, lots: int, most: provenance.Limits) -> provenance.Limits:

@@ -4,7 +4,7 @@ them when a company joins.
     consortium.json   from the operator to the companies: chain, contracts, who the operator is
     request.json      from a company to the operator: who it is, and the keys that it made
 
-`millmark init` and `millmark join` make homes. HOME.md says what is in one.
+`millmark init` and `millmark join` make homes. gateway/OPERATIONS.md says what is in one.
 """
 
 from __future__ import annotations

@@ -116,8 +116,6 @@ def parse_bytes(value: Any) -> bytes:
     return bytes.fromhex(value.removeprefix("0x"))
 
 
-MAX_BLOCKS = 5_000
-"""Most headers that are read for one answer."""
 _NO_METHOD = (-32601, -32604)
 """Unknown method; Besu's code for one of an API that is not switched on."""
 T = TypeVar("T")
@@ -194,7 +192,7 @@ def observe(transport: Transport, url: str, now_s: float, *, vote_blocks: int = 
     head = ask.block(None)
     validators = ask.signers() if head.consensus is Consensus.CLIQUE else ask.validators(head)
     window = [head, *ask.blocks_before(head.number, 2 * len(validators) - 1)]
-    votes, since = ask.votes(head, window, min(vote_blocks, MAX_BLOCKS))
+    votes, since = ask.votes(head, window, vote_blocks)
     return Observation(
         url=url,
         chain_id=ask.number("eth_chainId"),

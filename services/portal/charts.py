@@ -16,7 +16,7 @@ from millmark.ledger.verify.printable import printable
 from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
 from millmark.services.inspections import windows
-from millmark.services.pictures import Words
+from millmark.services.pictures.genealogy import Words
 from millmark.services.pictures.plot import Line, Plot, draw_plot, draw_window
 from millmark.services.portal.pages import Catalogue
 

@@ -24,7 +24,7 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.pictures import build_family, draw_upright
+from millmark.services.pictures.genealogy import build_family, draw_genealogy
 from millmark.services.portal import board, charts, consortium, passports, recalls
 from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting, Offer
@@ -350,7 +350,7 @@ class Listings:
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
-        return draw_upright(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
+        return draw_genealogy(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
 
 
 # The first page: what waits for the company, the most urgent first, with buttons for whoever may act; below it, the

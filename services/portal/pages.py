@@ -41,7 +41,7 @@ from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope, errors, rules, signin
 from millmark.services.directory.document import ConsortiumGround, Contact
 from millmark.services.inspections.windows import HealthGround
-from millmark.services.pictures import Bar, draw_waterfall
+from millmark.services.pictures.plot import Bar, draw_waterfall
 from millmark.services.planning.calendar import EntryFault
 from millmark.services.planning.errors import MakingStep, PlanningGround
 from millmark.services.planning.feedback.causes import Sentence

@@ -32,7 +32,7 @@ from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
 from millmark.services.interop.contexts import published
 from millmark.services.interop.digital_link import build_part_link, build_qr_svg, read_salt
-from millmark.services.pictures import build_family, draw_upright
+from millmark.services.pictures.genealogy import build_family, draw_genealogy
 from millmark.services.pictures.plot import draw_window
 from millmark.services.portal import charts, check_page
 from millmark.services.portal.pages import CODE_HOLDERS, Catalogue, PageRoute, Pages, build_waterfall
@@ -684,7 +684,7 @@ class Passports:
             "copies": copies,
             "vouched": _vouched(proof) if copies and isinstance(proof, Proof) else "",
             "name": describe_name(catalogue, code.link),
-            "picture": draw_upright(family, catalogue.language.value),
+            "picture": draw_genealogy(family, catalogue.language.value),
             "windows": build_opened_windows(self.store, lot, opened, catalogue),
             "opened": len(opened),
             "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),

@@ -33,7 +33,7 @@ from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
-from millmark.services.pictures import build_reach, draw_upright
+from millmark.services.pictures.genealogy import build_reach, draw_genealogy
 from millmark.services.portal import charts, models
 from millmark.services.portal.acting import quality, things
 from millmark.services.portal.acting.acting import Acting, Offer
@@ -96,7 +96,7 @@ def build_view(
     family = build_reach(found.lots, found.as_of, steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
-        picture=draw_upright(family, catalogue.language.value) if found.lots else "",
+        picture=draw_genealogy(family, catalogue.language.value) if found.lots else "",
         drawn=_DRAWN,
         own=places.count("own"),
         away=places.count("away"),
@@ -374,7 +374,7 @@ def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue
         return ""
     steps = build_transformations(reader, [lot.subject for lot in lots[:_DRAWN]])
     family = build_reach(lots, reader.as_of(), steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
-    return draw_upright(family, catalogue.language.value)
+    return draw_genealogy(family, catalogue.language.value)
 
 
 _RULE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10, limits=(1, 1))

@@ -11,7 +11,6 @@ from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace, a
 from millmark.ledger.records import LotState, Verdict
 from millmark.ledger.verify.printable import printable, quoted
 from millmark.ledger.verify.words.english import UNITS
-from millmark.services.pictures import describe_cut
 
 _SHOWN = 20
 """Maximum number of lines per list; the JSON output has all."""
@@ -165,6 +164,13 @@ def _wanted(order: answers.Order) -> str:
 def _holder(holder: answers.Holder) -> str:
     name = holder.name or f"participant {holder.participant}"
     return f"{name}: {holder.lots} {'lot' if holder.lots == 1 else 'lots'}, {holder.quarantined} quarantined"
+
+
+def describe_cut(cut: answers.Cut) -> str:
+    """Text to follow "cut off: ": what was left out, at which limit, and the remedy."""
+    if cut.limit == "depth":
+        return f"{cut.part} at depth {cut.at}; use a larger depth"
+    return f"{cut.part} at the limit of {cut.at}; use a larger limit"
 
 
 def _cuts(cuts: Iterable[answers.Cut]) -> list[str]:

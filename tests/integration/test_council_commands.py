@@ -99,7 +99,6 @@ def test_a_company_names_a_key_and_the_owner_closes(founded: Founded) -> None:
     names = home / "names.key"
     write_private(names, b"11" * 32)
     _ok(home, "keys", "name", f"file:{names}", first)
-    _ok(home, "participants", "publish", "22" * 32, owner)
     _ok(home, "participants", "close", SUCCESSOR, "--yes", owner)
     assert "RegistryClosed" in _refused(home, "participants", "close", SUCCESSOR, "--yes", owner)
     assert json.loads(_ok(home, "status", "--json"))["equal"] is True

@@ -72,7 +72,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
                 "millmark.ledger.products",
                 "millmark.ledger.verify.verifier",
                 "millmark.quality.model",
-                "millmark.services.pictures.svg",
+                "millmark.services.pictures",
             },
         ),
     ],

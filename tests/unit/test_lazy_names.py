@@ -18,7 +18,6 @@ PACKAGES = [
     "millmark.ledger.provenance",
     "millmark.ledger.verify",
     "millmark.quality",
-    "millmark.services.pictures",
     "millmark.verify",
 ]
 SUBMODULE_LATER = {"millmark.ledger.chain": {"EmbeddedChain"}}

@@ -35,9 +35,7 @@ Stream = Annotated[
 ]
 Repeatable = Annotated[
     bool,
-    typer.Option(
-        help="Count work in place of CPU time: the same offers, seed and seconds then lead to the same bytes."
-    ),
+    typer.Option(help="Count work in place of CPU time: the same offers and seconds then lead to the same bytes."),
 ]
 
 

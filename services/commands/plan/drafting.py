@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import Json, parse_hex32, to_hex
+from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.check import check_lines, check_to_json, per_cent, read_plan_file, tell_check
@@ -37,7 +37,7 @@ from millmark.services.planning.schedule import Made, make_plan
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
 
-def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int, repeatable: bool) -> Done:
+def _make(at: At, call: str | None, cpu_s: float, stream: str | None, repeatable: bool) -> Done:
     """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
     with open_desk(at) as desk:
         with desk.reading() as shelf:
@@ -57,7 +57,7 @@ def _make(at: At, call: str | None, cpu_s: float, stream: str | None, seed: int,
         tie = making.find_tie(making.times_of(desk.opened.chain()), wanted.closes)
         with desk.reading() as shelf:
             file = making.prepare_plan(shelf, wanted)
-        made = make_plan(file, tie=tie, cpu_s=cpu_s, seed=seed, repeatable=repeatable)
+        made = make_plan(file, tie=tie, cpu_s=cpu_s, repeatable=repeatable)
         return _record(desk, own, wanted, made)
 
 
@@ -175,9 +175,6 @@ def _write(desk: Desk, digest: bytes, path: Path) -> None:
     write_private_whole(path, data)
 
 
-_NO_TIE = "0x" + "00" * 32
-
-
 @PLAN.app.command("check", epilog="Example: millmark plan check week48.plan.json")
 def check(
     file: Annotated[
@@ -205,13 +202,6 @@ def make(
         typer.Option("-o", "--output", help="Plan file to write; an existing one is replaced. Without a gateway."),
     ] = None,
     cpu_seconds: CpuSeconds = 30.0,
-    tie: Annotated[
-        str,
-        typer.Option(
-            help="With a file: hash of the first block at or after the time when the call closed; zeros in a rehearsal."
-        ),
-    ] = _NO_TIE,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed searches in the same order.")] = 1,
     repeatable: Repeatable = False,
     stream: Stream = None,
     no_wait: NoWait = False,
@@ -220,39 +210,30 @@ def make(
     """Make a plan, with the proof of how good it is: from the offers for a call that has closed, and recorded by its
     coordinator; or from those of a plan file, into another.
 
-    Equal offers are decided by the hash of the first block since the call closed. CP-SAT takes part where the extra
-    `planning` is installed. Exit code 1: no plan is possible, or none was found.
+    Equal offers are decided by the hash of the first block since the call closed, those of a file by zeros. CP-SAT
+    takes part where the extra `planning` is installed. Exit code 1: no plan is possible, or none was found.
     """
     if output is None:
-        act = partial(_make, call=what, cpu_s=cpu_seconds, stream=stream, seed=seed, repeatable=repeatable)
+        act = partial(_make, call=what, cpu_s=cpu_seconds, stream=stream, repeatable=repeatable)
         run_act(context, act, no_wait=no_wait, as_json=as_json)
         return
     if what is None:
         raise InputError("no plan file is named", hint="give one, or a call without --output")
-    _make_from_file(context, Path(what), output, tie, cpu_seconds, seed, repeatable=repeatable, as_json=as_json)
+    _make_from_file(context, Path(what), output, cpu_seconds, repeatable=repeatable, as_json=as_json)
 
 
 def _make_from_file(
-    context: typer.Context,
-    path: Path,
-    output: Path,
-    tie: str,
-    cpu_s: float,
-    seed: int,
-    *,
-    repeatable: bool,
-    as_json: bool,
+    context: typer.Context, path: Path, output: Path, cpu_s: float, *, repeatable: bool, as_json: bool
 ) -> None:
-    made = make_plan(read_plan_file(path), tie=parse_hex32(tie), cpu_s=cpu_s, seed=seed, repeatable=repeatable)
+    made = make_plan(read_plan_file(path), tie=bytes(32), cpu_s=cpu_s, repeatable=repeatable)
     write_private_whole(output, made.file.to_bytes())
     if as_json:
         steps = {"steps": list(made.steps), "cpu_s": round(made.cpu_s, 2)}
         print_json(context, {**check_to_json(made.file, made.check), **steps})
         return
-    ties = ["ties: by a hash of zeros, for no block hash was given"] if tie == _NO_TIE else []
     print_lines(
         *made.steps,
-        *ties,
+        "ties: by a hash of zeros, since this is a rehearsal",
         *check_lines(made.file, made.check),
         f"{made.cpu_s:.1f} CPU seconds; written to {output}",
         f"next: millmark plan check {output}",

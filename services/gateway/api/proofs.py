@@ -332,7 +332,7 @@ def add_bundles(table: route_table.RouteTable, store: Store, chain: Chain | None
         "getTrust",
         "Get a trust file",
         rule=Rule(Scope.PROVENANCE, cost=4),
-        examples={"beginning": lambda: {"format": "millmark.trust", "version": 1, "contracts": {}}},
+        examples={"beginning": lambda: {"format": "millmark-trust", "version": 1, "contracts": {}}},
         response_class=Response,
         responses={**_TRUST, **http.PROBLEMS_400_404},
     )

