@@ -1,7 +1,8 @@
 """The answers of traces, ready for output: with names beside numbers, where the private book has them.
 
 None means that something does not exist, did not happen yet, or is not known. Times are UTC. As JSON (`to_json`): names
-in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case words.
+in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case words. A gateway's client reads them
+back (`from_json`), so that there is one class of each.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -29,7 +30,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 
-# Converts dataclasses to JSON, by the same rules for every answer.
+# Converts dataclasses to JSON and back, by the same rules for every answer.
 
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
@@ -54,6 +55,20 @@ class Printable:
     def encode(self) -> bytes:
         """The JSON text of `to_json`, in UTF-8."""
         return msgspec.json.encode(self.to_json())
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """The answer of which these are the JSON types. Members that it does not have are passed over: a newer gateway
+        may send them. Raises ValueError if one is missing or has another type, and for every answer with an event."""
+        try:
+            return cls(**{field: parse(members[name]) for field, name, parse in _readers(cls)})  # type: ignore[arg-type]  # as in to_json
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(f"these are not the members of {cls.__name__}") from None
+
+
+def to_plain(value: object) -> object:
+    """The JSON types of any value that an answer can have, by the rules of `to_json`."""
+    return _plain(value)
 
 
 def moment(seconds: int) -> datetime | None:
@@ -107,6 +122,44 @@ _FORMS: dict[object, _Form] = {
     bytes: to_hex,
     # All times are UTC, so the offset that isoformat appends may be written Z.
     datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
+}
+
+
+@cache
+def _readers(answer: type) -> tuple[tuple[str, str, _Form], ...]:
+    """The members of a class, their JSON names, and the conversions from JSON types."""
+    hints = get_type_hints(answer)
+    return tuple((field.name, field.name.rstrip("_"), _reader(hints[field.name])) for field in fields(answer))
+
+
+def _reader(hint: Any) -> _Form:
+    """The inverse of `_form`, which raises an error for JSON of another type. A mapping or an object stays as it is."""
+    kinds = get_args(hint)
+    if NoneType in kinds:
+        [present] = (_reader(kind) for kind in kinds if kind is not NoneType)
+        return lambda value: None if value is None else present(value)
+    if get_origin(hint) is tuple:
+        item = _reader(kinds[0])
+        return lambda items: tuple(map(item, _exact(list, items)))
+    if isinstance(hint, type) and issubclass(hint, Printable):
+        return hint.from_json
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return lambda word: hint[_exact(str, word).upper()]
+    if hint is Event:
+        raise TypeError("the JSON of an event does not say its kind")
+    return _READERS.get(hint, lambda value: value)
+
+
+def _exact(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} is expected")
+    return value
+
+
+_READERS: dict[object, _Form] = {
+    **{kind: partial(_exact, kind) for kind in (str, int, bool)},
+    bytes: lambda text: bytes.fromhex(text.removeprefix("0x")),
+    datetime: datetime.fromisoformat,
 }
 
 
