@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import compile_path
 
 from millmark.ledger.provenance.answers import HistoryRecord, Printable
 from millmark.services.client import Client
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.gateway.http.route_table import RouteTable
+from millmark.services.gateway.http.route_table import Route, RouteTable
 from tests.support.client_site import Pauses, scripted_client
+from tests.support.command_line import Runner
 from tests.support.house import ROOT
 from tests.support.stores import new_store
 
@@ -27,18 +30,24 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouteTable]:
         yield create_gateway(GatewayParts(store, build_policy())).state.routes
 
 
+def show(route: Route) -> Any:
+    """The first example of its answer, as JSON; of a list, as its last page."""
+    example = next(iter(route.examples.values()))()
+    shown: Any = example.to_json() if isinstance(example, Printable) else example
+    return shown | {"next": None} if route.paged else shown
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_an_operation_and_has_its_view(name: str, routes: RouteTable) -> None:
     snake = name.replace("iterate_", "list_")
     [route] = [one for one in routes if one.operation and re.sub("([A-Z])", r"_\1", one.operation).lower() == snake]
     [view] = route.views
-    [example, *_] = [build() for build in route.examples.values()]
-    shown: Any = example.to_json() if isinstance(example, Printable) else example
+    shown = show(route)
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200, content=json.dumps(shown | {"next": None} if route.paged else shown))
+        return httpx.Response(200, json=shown)
 
     parts = re.findall("{.*?}", route.path)
     found = getattr(scripted_client(Pauses(), answer), name)(*parts)
@@ -61,6 +70,67 @@ def test_every_view_is_read_back_as_it_was_encoded(routes: RouteTable) -> None:
     assert len(kinds) > 30
     with pytest.raises(ValueError, match="HistoryRecord"):
         HistoryRecord.from_json({})
+
+
+CAUSE = f"0x{'4d' * 32}"
+LOT = f"0x{'1a' * 32}"
+SHOWN = {
+    "orders list --all": ("listOrders", "orders"),
+    "assignments list --all": ("listAssignments", "assignments"),
+    "lots list --all": ("listLots", "lots"),
+    "certificates list --all": ("listCertificates", "certificates"),
+    "machines list --all": ("listMachines", "machines"),
+    "streams list": ("listStreams", "streams"),
+    "models list --all": ("listModels", "models"),
+    "setpoints list --all": ("listSetpoints", "setpoints"),
+    "plan list": ("listCalls", "calls"),
+    "plan causes list --all": ("listCauses", "causes"),
+    f"lots show {LOT}": ("listCertificates", "certificates"),
+    f"orders show {LOT}": ("listAssignments", "assignments"),
+    f"plan causes show {CAUSE}": ("getCause", None),
+    f"plan causes dismiss {CAUSE} --reason cleaned": ("dismissCause", None),
+    "plan causes report 17 --text worn": ("reportCause", None),
+    "setpoints propose FILE --machine 17 --unit EUR": ("proposeSetpoint", None),
+}
+"""Commands, the operation whose answer they print as JSON, and the member in which it is."""
+
+
+@pytest.fixture
+def run(
+    routes: RouteTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Runner:
+    """Commands in front of a gateway that answers every request with the example of its route."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path, asked = httpx.URL(request.url).path, (one for one in routes if one.method == request.method)
+        route = next(one for one in asked if one.operation and compile_path(one.path)[0].fullmatch(path))
+        return httpx.Response(200, json=show(route)) if route.examples else httpx.Response(204)
+
+    monkeypatch.setattr("millmark.services.client.open_gateway", lambda _: scripted_client(Pauses(), answer))
+    return Runner(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_a_command_prints_the_gateways_json(line: str, run: Runner, routes: RouteTable) -> None:
+    operation, member = SHOWN[line]
+    forecast = {"cost": 1, "energy_wh": 2, "eta_ppm": 3, "e_ppm": 4}
+    proposal = {"setpoints": {"feed": 180}, "present": {"feed": 200}, "decimals": {"feed": 0}, "model": "ab" * 32}
+    (run.home / "FILE").write_text(json.dumps({**proposal, "horizon_s": 60, "expected": forecast, "kept": forecast}))
+    words = line.replace("FILE", str(run.home / "FILE")).split()
+    code, out, err = run(*words, "--json")
+    assert (code, err) == (0, "")
+    [example] = [show(route) for route in routes if route.operation == operation]
+    printed = json.loads(out)
+    del printed["format"]
+    assert (printed if member is None else printed[member]) == (example if member is None else example["items"])
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert "None" not in out
+
+
+def test_a_command_may_have_nothing_to_print(run: Runner) -> None:
+    said = run(*["plan", "causes", "mended", "17", "--reason", "replaced"])
+    assert said == (0, "machine 17 is offered again, as slowly as before it was withdrawn\n", "")
 
 
 def test_each_method_is_called_by_the_product_or_shown_in_the_readme() -> None:
