@@ -66,11 +66,6 @@ class Printable:
             raise ValueError(f"these are not the members of {cls.__name__}") from None
 
 
-def to_plain(value: object) -> object:
-    """The JSON types of any value that an answer can have, by the rules of `to_json`."""
-    return _plain(value)
-
-
 def moment(seconds: int) -> datetime | None:
     """Convert a contract's time; None for 0, which means "never". Times after 9999 become the last second of 9999."""
     return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC) if seconds else None
@@ -100,22 +95,22 @@ def _form(hint: Any) -> _Form | None:
         return list if form is None else lambda items: [form(item) for item in items]
     kind = kinds[0] if len(kinds) == 1 else hint
     if not isinstance(kind, type):
-        return _plain
+        return to_plain
     if issubclass(kind, Printable | Event):
         return kind.to_json
     if issubclass(kind, enum.Enum):
         return {value: value.name.lower() for value in kind}.__getitem__
-    return None if kind in (str, int, bool) else _FORMS.get(kind, _plain)
+    return None if kind in (str, int, bool) else _FORMS.get(kind, to_plain)
 
 
-def _plain(value: Any) -> object:
-    """Convert a value whose type is not known in advance."""
+def to_plain(value: Any) -> object:
+    """Convert a value whose type is not known in advance, by the rules of `to_json`."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): to_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     form = None if value is None else _form(type(value))
-    return value if form in (None, _plain) else form(value)
+    return value if form in (None, to_plain) else form(value)
 
 
 _FORMS: dict[object, _Form] = {
