@@ -1,7 +1,8 @@
 """The answers of traces, ready for output: with names beside numbers, where the private book has them.
 
 None means that something does not exist, did not happen yet, or is not known. Times are UTC. As JSON (`to_json`): names
-in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case words.
+in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case words. A gateway's client reads them
+back (`from_json`), so that there is one class of each.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -29,7 +30,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 
-# Converts dataclasses to JSON, by the same rules for every answer.
+# Converts dataclasses to JSON and back, by the same rules for every answer.
 
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
@@ -55,6 +56,15 @@ class Printable:
         """The JSON text of `to_json`, in UTF-8."""
         return msgspec.json.encode(self.to_json())
 
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Self:
+        """The answer of which these are the JSON types. Members that it does not have are passed over: a newer gateway
+        may send them. Raises ValueError if one is missing or has another type, and for every answer with an event."""
+        try:
+            return cls(**{field: parse(members[name]) for field, name, parse in _readers(cls)})  # type: ignore[arg-type]  # as in to_json
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(f"these are not the members of {cls.__name__}") from None
+
 
 def moment(seconds: int) -> datetime | None:
     """Convert a contract's time; None for 0, which means "never". Times after 9999 become the last second of 9999."""
@@ -67,7 +77,7 @@ A = TypeVar("A", bound="Printable")
 def answer_of(kind: type[A], row: object, /, **given: object) -> A:
     """An answer about a row: each member has its value in `given`, else the row's column of the same name: a time as
     `moment`, an enumeration's number as its member, and 0 as None where the member may be None."""
-    names, read, forms = _copied(kind, type(row), tuple(given))
+    names, read, forms = _copied(kind, type(row), tuple(given))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     found = dict(zip(names, read(row), strict=True))
     for name, form in forms:
         found[name] = form(found[name])
@@ -124,28 +134,66 @@ def _form(hint: Any) -> _Form | None:
         return list if form is None else lambda items: [form(item) for item in items]
     kind = kinds[0] if len(kinds) == 1 else hint
     if not isinstance(kind, type):
-        return _plain
+        return to_plain
     if issubclass(kind, Printable | Event):
         return kind.to_json
     if issubclass(kind, enum.Enum):
         return {value: value.name.lower() for value in kind}.__getitem__
-    return None if kind in (str, int, bool) else _FORMS.get(kind, _plain)
+    return None if kind in (str, int, bool) else _FORMS.get(kind, to_plain)
 
 
-def _plain(value: Any) -> object:
-    """Convert a value whose type is not known in advance."""
+def to_plain(value: Any) -> object:
+    """Convert a value whose type is not known in advance, by the rules of `to_json`."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): to_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     form = None if value is None else _form(type(value))
-    return value if form in (None, _plain) else form(value)
+    return value if form in (None, to_plain) else form(value)
 
 
 _FORMS: dict[object, _Form] = {
     bytes: to_hex,
     # All times are UTC, so the offset that isoformat appends may be written Z.
     datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
+}
+
+
+@cache
+def _readers(answer: type) -> tuple[tuple[str, str, _Form], ...]:
+    """The members of a class, their JSON names, and the conversions from JSON types."""
+    hints = get_type_hints(answer)
+    return tuple((field.name, field.name.rstrip("_"), _reader(hints[field.name])) for field in fields(answer))
+
+
+def _reader(hint: Any) -> _Form:
+    """The inverse of `_form`, which raises an error for JSON of another type. A mapping or an object stays as it is."""
+    kinds = get_args(hint)
+    if NoneType in kinds:
+        [present] = (_reader(kind) for kind in kinds if kind is not NoneType)
+        return lambda value: None if value is None else present(value)
+    if get_origin(hint) is tuple:
+        item = _reader(kinds[0])
+        return lambda items: tuple(map(item, _exact(list, items)))
+    if isinstance(hint, type) and issubclass(hint, Printable):
+        return hint.from_json
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return lambda word: hint[_exact(str, word).upper()]
+    if hint is Event:
+        raise TypeError("the JSON of an event does not say its kind")
+    return _READERS.get(hint, lambda value: value)
+
+
+def _exact(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} is expected")
+    return value
+
+
+_READERS: dict[object, _Form] = {
+    **{kind: partial(_exact, kind) for kind in (str, int, bool)},
+    bytes: lambda text: bytes.fromhex(text.removeprefix("0x")),
+    datetime: datetime.fromisoformat,
 }
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import ssl
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from millmark.ledger import canonical, errors
+from millmark.ledger.provenance.answers import Printable, to_plain
 from millmark.services.client.errors import GatewayUnreachableError, ProblemError
+
+V = TypeVar("V")
 
 _TIMEOUT_S = 30.0
 _CONNECT_S = 5.0
@@ -40,8 +42,8 @@ class Retries:
     clock: Callable[[], float] = time.monotonic
 
 
-class Methods:
-    """What the generated methods call.
+class Transport:
+    """Asks a gateway, and reads what comes back.
 
     `token` is an API key or session token of the company. A call raises GatewayUnreachableError once its attempts are
     used up, and ProblemError if the gateway refuses it.
@@ -73,27 +75,50 @@ class Methods:
     def close(self) -> None:
         self._http.close()
 
-    @staticmethod
-    def key(given: str | None) -> str:
-        """The Idempotency-Key of one call. All attempts send the same one, so the record is made once."""
-        return given or str(uuid.uuid4())
+    def get(self, view: type[V], path: str, /, *parts: object, **query: object) -> V:
+        """Asks for one thing. `view` is the class that the route answers with, or dict for a document; `path` has {}
+        for each of the parts."""
+        return self._read_as(view, self._ask("GET", _fill(path, parts), query))
 
-    @staticmethod
-    def quote(part: object) -> str:
-        """One part of a path: an identifier's own slashes do not separate."""
-        return quote(str(part), safe="")
-
-    def _pages(self, path: str, **query: Any) -> Iterator[Any]:
+    def pages(self, view: type[V], path: str, /, *parts: object, **query: object) -> Iterator[V]:
+        """Asks for all things of a list, page by page."""
         cursor = None
         while True:
-            page = self._ask("GET", path, **query, cursor=cursor)
-            yield from page["items"]
-            cursor = page["next"]
+            page = self._ask("GET", _fill(path, parts), {**query, "cursor": cursor})
+            try:
+                items, cursor = page["items"], page["next"]
+            except (KeyError, TypeError):
+                raise self._unusable("it has no page of a list") from None
+            yield from (self._read_as(view, item) for item in items)
             if cursor is None:
                 return
 
+    def post(self, view: type[V], path: str, /, *parts: object, key: str | None = None, **members: object) -> V:
+        """Sends members; those that are None are left out. `view` is type(None) where nothing comes back. With an
+        idempotency key, where the route has one, it is sent again after a lost answer and done once."""
+        return self._read_as(view, self._ask("POST", _fill(path, parts), {}, members, key))
+
+    def _read_as(self, view: type[V], found: Any) -> V:
+        try:
+            read: Any = view.from_json(found) if issubclass(view, Printable) else found
+        except ValueError as error:
+            raise self._unusable(str(error)) from None
+        if not isinstance(read, view):
+            raise self._unusable(f"its answer is no {view.__name__}")
+        return read
+
+    def _unusable(self, cause: str) -> GatewayUnreachableError:
+        return GatewayUnreachableError(
+            f"what answers at {self.url} is not a gateway of this version: {cause}", hint=self._unreachable_hint
+        )
+
     def _ask(
-        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, key: str | None = None, **query: Any
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
+        key: str | None = None,
     ) -> Any:
         """Sends a request until it is answered. Members and parameters that are None are left out."""
         request = self._http.build_request(
@@ -160,8 +185,13 @@ class Methods:
         raise _problem(answer.status_code, found)
 
 
-def _given(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _fill(path: str, parts: tuple[object, ...]) -> str:
+    """The path; an identifier's own slashes do not separate."""
+    return path.format(*(quote(str(to_plain(part)), safe="") for part in parts))
+
+
+def _given(members: Mapping[str, object]) -> dict[str, Any]:
+    return {name: to_plain(value) for name, value in members.items() if value is not None}
 
 
 def _kept(answer: httpx.Response) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 with open_gateway(Path("home")) as gateway:
     placed = gateway.place_order(identifier="urn:example:order-1", terms=terms)
-    print(gateway.wait(placed)["sequence"])
+    print(gateway.wait(placed).sequence)
 """
 
 from millmark.services.client import (

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import MillmarkError
 from millmark.ledger.keys import LocalSigner, write_private
 from millmark.ledger.signatures import to_checksum
@@ -134,7 +135,7 @@ def test_from_an_order_to_the_buyers_custody(homes: dict[str, Path]) -> None:
     forge("streams open urn:example:LATHE-2:log --machine LATHE-2")
     placed = buyer("orders place urn:example:order-7 --coordinator 1 --due 2100-01-01 --quantity 1")
     order = placed.split()[1]
-    wait_for(homes["Forge"], lambda gateway: any(one["subject"] == order for one in gateway.iterate_orders()))
+    wait_for(homes["Forge"], lambda gateway: any(to_hex(one.subject) == order for one in gateway.iterate_orders()))
     assert "is accepted" in forge(f"orders accept {order}")
     assert "OrderStateWrong" in (error := refused(homes["Forge"], f"orders accept {order}"))
     assert "state=accepted" in error
@@ -209,10 +210,10 @@ def test_the_key_of_the_homes_commands_is_private_and_renewed(homes: dict[str, P
     before = path.read_text()
     with open_gateway(homes["Forge"]) as gateway:
         caller = gateway.get_session()
-    assert (caller["participant"], caller["owner"]) == (1, True)
+    assert (caller.participant, caller.owner) == (1, True)
     assert path.read_text() == before, "it is made once"
     old = time.time() - 340 * 86_400
     os.utime(path, (old, old))
     with open_gateway(homes["Forge"]) as gateway:
-        assert gateway.get_session()["participant"] == 1
+        assert gateway.get_session().participant == 1
     assert path.read_text() != before

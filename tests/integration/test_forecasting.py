@@ -10,6 +10,7 @@ import pytest
 from millmark.ledger.chain import HttpTransport, Node
 from millmark.ledger.errors import MillmarkError
 from millmark.services.client import open_gateway
+from millmark.services.planning.forecast.scoring import ForecastFound, ForecastListed, ScoreFound
 from tests.support.planning_homes import Homes, found_homes
 
 pytestmark = pytest.mark.integration
@@ -83,8 +84,9 @@ def test_orders_become_a_forecast_that_the_ledger_scores(homes: Homes) -> None:
     assert (total["weeks"], total["actual"]) == (1, 5)
     assert "bias" in homes.call("Hub", "plan", "forecast", "score")
     with open_gateway(homes.folder / "Hub") as gateway:
-        [one] = gateway.iterate_forecasts()
-        assert (one["weeks"], one["orders"], one["anchored"]) == (4, 10, True)
-        assert gateway.get_forecast(one["forecast"])["series"][0]["quantities"] == totals
-        scored = gateway.score_forecast(one["forecast"])
-        assert (scored["weeks"], scored["series"][0]["actual"]) == (1, 5)
+        [one] = gateway.pages(ForecastListed, "/v1/forecasts")
+        assert (one.weeks, one.orders, one.anchored) == (4, 10, True)
+        found = gateway.get(ForecastFound, "/v1/forecasts/{}", one.forecast)
+        assert list(found.series[0].quantities) == totals
+        scored = gateway.get(ScoreFound, "/v1/forecasts/{}/score", one.forecast)
+        assert (scored.weeks, scored.series[0].actual) == (1, 5)

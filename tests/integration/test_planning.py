@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.chain import HttpTransport, Node
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.services.client import Client, open_gateway
-from millmark.services.client.shapes import OfferShown
 from millmark.services.commands.plan.desk import Desk
 from millmark.services.planning.errors import RowRefusedError
 from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.showing import CallShown, OfferShown
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
 from tests.support.patience import wait_until
@@ -83,14 +84,14 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
     said = homes.call("Hub", "plan", "call", "shaft", "bolt", "--closes", "8h", "--to", "2", "--to", "3")
     assert re.search(r"call 0x[0-9a-f]{10} for 4 operations of 2 orders goes to 2 companies", said)
     for owner in ("Forge", "Mill"):
-        homes.wait_for(owner, lambda gateway: any(gateway.iterate_calls()))
+        homes.wait_for(owner, lambda gateway: any(_calls(gateway)))
     assert "the call is open until" in refused(homes, "Hub", "plan", "make")
     said = homes.call("Forge", "plan", "offer", "--until", "30d")
     assert re.search(r"machine \d+: 4 offers with \d+ windows are made, which show \d+ free slots", said)
     assert "there is nothing new to offer" in refused(homes, "Forge", "plan", "offer")
     homes.call("Mill", "plan", "offer", "--until", "30d")
-    homes.wait_for("Hub", lambda gateway: gateway.list_calls()["items"][0]["offers"] == 8)
-    homes.wait_for("Mill", lambda gateway: all(one["received_at"] for one in _offers(gateway)))
+    homes.wait_for("Hub", lambda gateway: _calls(gateway)[0].offers == 8)
+    homes.wait_for("Mill", lambda gateway: all(one.received_at for one in _offers(gateway)))
     _withdraw_one(homes)
     _see_own_offers_only(homes)
     pass_hours(homes, monkeypatch)
@@ -103,25 +104,29 @@ def test_from_a_call_to_rows_that_both_sides_committed_to(homes: Homes, monkeypa
 
 
 def _offers(gateway: Client) -> list[OfferShown]:
-    [call] = gateway.list_calls()["items"]
-    return list(gateway.iterate_offers(call=call["call"]))
+    [call] = _calls(gateway)
+    return list(gateway.pages(OfferShown, "/v1/offers", call=call.call))
+
+
+def _calls(gateway: Client) -> list[CallShown]:
+    return list(gateway.pages(CallShown, "/v1/calls"))
 
 
 def _withdraw_one(homes: Homes) -> None:
     with open_gateway(homes.folder / "Mill") as gateway:
         [first, *_] = _offers(gateway)
-    assert "that are withdrawn: 1" in homes.call("Mill", "plan", "withdraw", first["offer"])
-    homes.wait_for("Hub", lambda gateway: [one["reason"] for one in _offers(gateway)].count("withdrawn") == 1)
+    assert "that are withdrawn: 1" in homes.call("Mill", "plan", "withdraw", to_hex(first.offer))
+    homes.wait_for("Hub", lambda gateway: [one.reason for one in _offers(gateway)].count("withdrawn") == 1)
     # Withdrawn, it may be offered anew.
     assert "1 offers with" in homes.call("Mill", "plan", "offer", "--until", "30d")
-    homes.wait_for("Hub", lambda gateway: [one["counts"] for one in _offers(gateway)].count(True) == 8)
+    homes.wait_for("Hub", lambda gateway: [one.counts for one in _offers(gateway)].count(True) == 8)
 
 
 def _see_own_offers_only(homes: Homes) -> None:
     with open_gateway(homes.folder / "Forge") as gateway:
-        assert {one["owner"]["participant"] for one in _offers(gateway)} == {2}
+        assert {one.owner.participant for one in _offers(gateway)} == {2}
     with open_gateway(homes.folder / "Hub") as gateway:
-        assert {one["owner"]["participant"] for one in _offers(gateway)} == {2, 3}
+        assert {one.owner.participant for one in _offers(gateway)} == {2, 3}
 
 
 def _plan(homes: Homes) -> None:
@@ -130,7 +135,7 @@ def _plan(homes: Homes) -> None:
         r"of 4 operations over \d machines of \d companies costs \d+ EUR/100; none is more than \d+\.\d %", said
     )
     assert "checked here: it holds" in homes.call("Hub", "plan", "show")
-    homes.wait_for("Forge", lambda gateway: len(gateway.list_calls()["items"][0]["plans"]) == 1)
+    homes.wait_for("Forge", lambda gateway: len(_calls(gateway)[0].plans) == 1)
     assert "own offers are in its list, and own rows are as offered" in homes.call("Forge", "plan", "show")
     path = homes.folder / "Hub" / "plan.json"
     homes.call("Hub", "plan", "show", "-o", str(path))
@@ -140,11 +145,11 @@ def _plan(homes: Homes) -> None:
 def _agree(homes: Homes) -> None:
     homes.call("Hub", "plan", "propose")
     with open_gateway(homes.folder / "Hub") as gateway:
-        proposed = {one["assignment"]: one for one in gateway.iterate_assignments(state="proposed")}
+        proposed = {one.assignment: one for one in gateway.iterate_assignments(state="proposed")}
     assert len(proposed) == 4
-    for owner in {one["owner"]["participant"] for one in proposed.values()}:
+    for owner in {one.owner.participant for one in proposed.values()}:
         name = homes.names[owner - 1]
-        mine = [number for number, one in proposed.items() if one["owner"]["participant"] == owner]
+        mine = [number for number, one in proposed.items() if one.owner.participant == owner]
         # The rows are handed over once their proposals are final.
         wait_until(partial(_accept, homes, name, mine))
     homes.wait_for("Hub", lambda gateway: len(list(gateway.iterate_assignments(state="accepted"))) == 4)
@@ -167,21 +172,20 @@ def _accept(homes: Homes, name: str, assignments: list[int]) -> bool:
 def _leaving_out_one(homes: Homes) -> Iterator[str]:
     """The coordinator forgets an offer of Mill's for which it signed a receipt, until the plan is made."""
     with open_gateway(homes.folder / "Mill") as gateway:
-        offer = next(one for one in _offers(gateway) if one["counts"] and one["received_at"])["offer"]
-    leaf = bytes.fromhex(offer[2:])
+        leaf = next(one for one in _offers(gateway) if one.counts and one.received_at).offer
     with open_store(read_settings(homes.folder / "Hub").database_url) as store:
         with store.transaction() as connection:
             row = PlanningRepository(connection).leaf(leaf)
             assert row is not None
             connection.exec_driver_sql("DELETE FROM planning_leaves WHERE leaf = ?", (leaf,))
-        yield offer
+        yield to_hex(leaf)
         with store.transaction() as connection:
             PlanningRepository(connection).add_leaf(row)
 
 
 def _prove_omission(homes: Homes, offer: str) -> None:
     """Mill sees it, and proves it to anybody; Forge, of which nothing was left out, can prove nothing."""
-    homes.wait_for("Mill", lambda gateway: len(gateway.list_calls()["items"][0]["plans"]) == 1)
+    homes.wait_for("Mill", lambda gateway: len(_calls(gateway)[0].plans) == 1)
     assert "REFUSED by the rule offers" in homes.call("Mill", "plan", "show")
     path, trust = str(homes.folder / "omission.json"), str(homes.folder / "trust.json")
     assert "anybody checks it with" in homes.call("Mill", "plan", "omission", path, "--of", offer)
@@ -192,12 +196,14 @@ def _prove_omission(homes: Homes, offer: str) -> None:
     with open_gateway(homes.folder / "Forge") as gateway:
         [first, *_] = _offers(gateway)
     other = str(homes.folder / "none.json")
-    assert "the plan's list has the offer" in refused(homes, "Forge", "plan", "omission", other, "--of", first["offer"])
+    assert "the plan's list has the offer" in refused(
+        homes, "Forge", "plan", "omission", other, "--of", to_hex(first.offer)
+    )
 
 
 def _fail(homes: Homes) -> None:
     with open_gateway(homes.folder / "Hub") as gateway:
-        used = [one["machine"]["machine"] for one in gateway.iterate_assignments(state="accepted")]
+        used = [one.machine.machine for one in gateway.iterate_assignments(state="accepted")]
     out = max(set(used), key=used.count)
     words = ("plan", "replan", "--cause", "machine-down", "--machine", str(out), "--text", "the spindle is worn")
     said = homes.call("Hub", *words)

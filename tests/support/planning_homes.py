@@ -143,7 +143,7 @@ class Homes:
         """Whether the gateway knows its own company, for which the commands' key is made."""
         try:
             with open_gateway(self.folder / name) as gateway:
-                return bool(gateway.get_session()["owner"])
+                return gateway.get_session().owner
         except MillmarkError:
             return False
 

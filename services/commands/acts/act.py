@@ -18,18 +18,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import typer
 
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.answers import Lot, OpenedStream, Order, Printable, RegisteredMachine
 from millmark.services import client
-from millmark.services.client.shapes import Lot, OpenedStream, RecordStatus
 from millmark.services.output import AsJson, print_json, print_lines, print_table
+from millmark.services.views import RecordStatus
 
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
 _MAX_TRACED_LOTS = 10_000
+_TRACE = "/v1/trace/{}"
 _MAX_SHOWN = 5
+T = TypeVar("T", bound=Lot | Order | OpenedStream | RegisteredMachine)
 
 
 class At:
@@ -55,8 +59,9 @@ class At:
         """A lot or an order."""
         if _SUBJECT.fullmatch(name):
             return name.lower()
-        found = [*self.gateway.iterate_lots(identifier=name), *self.gateway.iterate_orders(identifier=name)]
-        return str(_only("lot or order", name, found, "subject")["subject"])
+        lots, orders = self.gateway.iterate_lots(identifier=name), self.gateway.iterate_orders(identifier=name)
+        found: list[Lot | Order] = [*lots, *orders]
+        return to_hex(_only("lot or order", name, found, "subject").subject)
 
     def lots(self, names: Sequence[str]) -> list[str]:
         return [self.lot(name) for name in names]
@@ -64,28 +69,28 @@ class At:
     def machine(self, name: str) -> int:
         if name.isdecimal():
             return int(name)
-        return int(_only("machine", name, self.gateway.iterate_machines(identifier=name), "machine")["machine"])
+        return _only("machine", name, self.gateway.iterate_machines(identifier=name), "machine").machine
 
     def participant(self, name: str) -> int:
         """By its number or its name; the beginning of a name is enough."""
         if name.isdecimal():
             return int(name)
         folded = name.casefold()
-        named = [(one, (one["name"] or "").casefold()) for one in self.gateway.iterate_participants()]
+        named = [(one, (one.name or "").casefold()) for one in self.gateway.iterate_participants()]
         found = [one for one, its in named if its == folded] or [one for one, its in named if its.startswith(folded)]
         if len(found) > 1:
-            shown = ", ".join(f"{one['participant']} ({one['name']})" for one in found)
+            shown = ", ".join(f"{one.participant} ({one.name})" for one in found)
             raise InputError(f"{name} is the name of {len(found)} companies: {shown}", hint="give its number")
         if not found:
             raise NotFoundError(f"no company is called {name} here", hint="see `millmark participants list`")
-        return found[0]["participant"]
+        return found[0].participant
 
     def maybe_participant(self, name: str | None) -> int | None:
         return None if name is None else self.participant(name)
 
     def stream_of(self, assignment: int) -> OpenedStream:
         """The stream of an assignment's machine, where that is the only one."""
-        machine = self.gateway.get_assignment(assignment)["machine"]["machine"]
+        machine = self.gateway.get_assignment(assignment).machine.machine
         found = list(self.gateway.iterate_streams(machine=machine))
         if len(found) != 1:
             hint = "name one with --stream" if found else "open one: `millmark streams open`"
@@ -95,7 +100,7 @@ class At:
     def consignment(self, name: str) -> list[str]:
         """A lot and all that is packed in it, in the order that the contract wants: each followed by its contents."""
         lot = self.lot(name)
-        trace: Mapping[str, Any] = self.gateway.trace_lot_or_order(lot, direction="up", lots=_MAX_TRACED_LOTS)
+        trace = self.gateway.get(dict, _TRACE, lot, direction="up", lots=_MAX_TRACED_LOTS)
         contents: dict[str, list[str]] = {}
         for one in trace["contents"]:
             contents.setdefault(one["parent"], []).append(one["subject"])
@@ -104,14 +109,14 @@ class At:
     def offered(self, name: str) -> tuple[int, Lot]:
         """The standing offer of a lot, and the lot."""
         lot = self.gateway.get_lot(self.lot(name))
-        if lot["offer"] is None:
+        if lot.offer is None:
             raise InputError(f"{name} is offered to nobody", hint="see `millmark custody list`")
-        return lot["offer"], lot
+        return lot.offer, lot
 
     def latest_proposal(self, order: str, kind: str, missing: str) -> int:
         """The latest record of a kind in an order's history. Raises NotFoundError with the text `missing`."""
-        records = self.gateway.trace_lot_or_order(order)["records"]
-        found = max((one["sequence"] for one in records if one["kind"] == kind), default=None)
+        records = self.gateway.get(dict, _TRACE, order)["records"]
+        found: int | None = max((one["sequence"] for one in records if one["kind"] == kind), default=None)
         if found is None:
             raise NotFoundError(missing, hint="have the other side propose it first")
         return found
@@ -125,17 +130,17 @@ def _unfold(lot: str, contents: Mapping[str, Sequence[str]]) -> Iterator[str]:
         waiting += sorted(contents.get(one, ()), reverse=True)
 
 
-def _subject(kind: str, name: str, iterate: Callable[..., Iterable[Mapping[str, Any]]]) -> str:
+def _subject(kind: str, name: str, iterate: Callable[..., Iterable[T]]) -> str:
     if _SUBJECT.fullmatch(name):
         return name.lower()
-    return str(_only(kind, name, iterate(identifier=name), "subject")["subject"])
+    return to_hex(_only(kind, name, iterate(identifier=name), "subject").subject)
 
 
-def _only(kind: str, name: str, items: Iterable[Mapping[str, Any]], key: str) -> Mapping[str, Any]:
-    found = sorted(items, key=lambda one: str(one["identifier"]))
+def _only(kind: str, name: str, items: Iterable[T], key: str) -> T:
+    found = sorted(items, key=lambda one: str(one.identifier))
     if len(found) > 1:
-        named = [one["identifier"] for one in found]
-        shown = [str(one["identifier"] if named.count(one["identifier"]) == 1 else one[key]) for one in found]
+        named = [one.identifier for one in found]
+        shown = [str(one.identifier if named.count(one.identifier) == 1 else one.to_json()[key]) for one in found]
         told = ", ".join([*shown[:_MAX_SHOWN], *(["..."] if len(shown) > _MAX_SHOWN else [])])
         raise InputError(f"{name} is the name of {len(found)} {kind}s: {told}", hint="give the whole of one")
     if not found:
@@ -168,8 +173,9 @@ class Listing:
     """What a list shows: the gateway's items, and how each column is read from one."""
 
     title: str
-    items: Iterable[Mapping[str, Any]]
+    items: Iterable[Printable | Mapping[str, Any]]
     columns: Mapping[str, Callable[[Any], object]]
+    """They read an item's JSON."""
     is_open: Callable[[Any], bool] = lambda _: True
     """Whether an item is shown without `--all`."""
     more: Sequence[str] = field(default=())
@@ -180,7 +186,7 @@ class Listing:
 class Told:
     """What a command says that records nothing: the gateway's answer for programs, and lines for people."""
 
-    answer: Mapping[str, Any]
+    answer: Printable
     lines: Sequence[str]
 
 
@@ -233,7 +239,7 @@ class Group:
                 with _open(context) as at:
                     told = function(at, **given)
                 if as_json:
-                    print_json(context, told.answer)
+                    print_json(context, told.answer.to_json())
                 else:
                     print_lines(*told.lines)
 
@@ -258,10 +264,8 @@ def run_act(
     """Gives an act the home's gateway, waits until its records are final, and says what was done."""
     with _open(context) as at:
         done = act(at)
-        if isinstance(done, Done):
-            records = [_finish(at, done, no_wait, as_json)]
-        else:
-            records = [_finish(at, one, no_wait, as_json) for one in done]
+        every = [done] if isinstance(done, Done) else done
+        records = [_finish(at, one, no_wait, as_json).to_json() for one in every]
     if as_json:
         print_json(context, records[0] if isinstance(done, Done) else {"records": records})
 
@@ -297,17 +301,17 @@ def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
     record = done.record if no_wait else at.gateway.wait(done.record)
     if as_json:
         return record
-    if no_wait and not record["done"]:
-        print_lines(f"stored as {record['id']}, {record['state']}: `millmark outbox list` follows it")
+    if no_wait and not record.done:
+        print_lines(f"stored as {record.id}, {record.state}: `millmark outbox list` follows it")
         return record
-    print_lines(f"{_filled(done.said, record)} (record {record['sequence']})")
+    print_lines(f"{_filled(done.said, record)} (record {record.sequence})")
     for place, step in enumerate([done.then] if isinstance(done.then, str) else done.then):
         print_lines(f"{'then' if place else 'next'}: {_filled(step, record)}")
     return record
 
 
 def _filled(text: str, record: RecordStatus) -> str:
-    for name, value in (("{sequence}", str(record["sequence"])), ("{subject}", ", ".join(record["subjects"]))):
+    for name, value in (("{sequence}", str(record.sequence)), ("{subject}", ", ".join(map(to_hex, record.subjects)))):
         text = text.replace(name, value)
     return text
 
@@ -315,7 +319,8 @@ def _filled(text: str, record: RecordStatus) -> str:
 def _show(context: typer.Context, of: str, listing: Listing, every: bool, as_json: bool) -> None:
     shown: list[Mapping[str, Any]] = []
     more = False
-    for item in listing.items:
+    for found in listing.items:
+        item = found.to_json() if isinstance(found, Printable) else found
         if not every and not listing.is_open(item):
             continue
         if not every and len(shown) == _SHOWN:

@@ -63,7 +63,7 @@ def accept(
 def decline(at: At, lots: words.LotNames, reason: words.Reason) -> Iterator[Done]:
     """Decline lots that are offered to you. They stay with who offers them."""
     for lot, (number, found) in [(lot, at.offered(lot)) for lot in lots]:
-        done = at.gateway.decline_custody(found["subject"], offer=number, reason=words.reason_of(reason))
+        done = at.gateway.decline_custody(found.subject, offer=number, reason=words.reason_of(reason))
         yield Done(done, f"lot {lot} is declined")
 
 
@@ -95,7 +95,7 @@ def list_offers(at: At) -> Listing:
     }
     found = (one for word in ("offered", "returning") for one in at.gateway.iterate_lots(state=word))
     # What is packed in a lot goes with it.
-    offered = (one for one in found if one["parent"] is None)
+    offered = (one for one in found if one.parent is None)
     return Listing("offers", offered, columns)
 
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from millmark.ledger import footprint
-from millmark.ledger.canonical import Json
+from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.provenance.answers import Lot
+from millmark.ledger.provenance.footprints import AssignmentEnergy, LotFootprint
 from millmark.services.client.errors import ProblemError
-from millmark.services.client.shapes import InputBody, Lot, OutputBody
 from millmark.services.commands.acts import words
 from millmark.services.commands.acts.act import At, Done, Group, Listing
 from millmark.services.commands.acts.custody import CERTIFICATE_COLUMNS
@@ -126,16 +127,16 @@ def _with(claims: Claims, found: footprint.Footprint) -> Claims:
 
 
 def _own(at: At, accounting: Accounting, assignment: int, good: int) -> footprint.Own:
-    energy = at.gateway.get_assignment_energy(assignment)
+    energy = at.gateway.get(AssignmentEnergy, "/v1/assignments/{}/registers", assignment)
     keys = (
         _key(accounting.table, footprint.FactorKind.LOCATION, accounting.location),
         _key(accounting.table, footprint.FactorKind.MARKET, accounting.market),
     )
-    own = footprint.Own(energy["wh"], *keys, assignment)
-    if energy["quantity"] is None:
+    own = footprint.Own(energy.wh, *keys, assignment)
+    if energy.quantity is None:
         return own
     # What was made before under the assignment has the first part of its energy.
-    return replace(own, part=footprint.Part(energy["made"], energy["made"] + good, energy["quantity"]))
+    return replace(own, part=footprint.Part(energy.made, energy.made + good, energy.quantity))
 
 
 def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | None) -> str:
@@ -151,16 +152,16 @@ def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | 
 
 def _source(at: At, taken: footprint.Taken) -> tuple[footprint.Amounts, footprint.Part]:
     try:
-        found: Mapping[str, Any] = at.gateway.get_footprint(f"0x{taken.lot.hex()}")
+        found = at.gateway.get(LotFootprint, "/v1/lots/{}/footprint", taken.lot)
     except ProblemError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
         raise NotFoundError(
             error.cause, hint="state a secondary factor in its place: --emission FACTOR=AMOUNT@LOT"
         ) from None
-    amounts = footprint.Amounts(found["wh"], found["location_mg"], found["market_mg"], found["metered_mg"])
-    whole = found["quantity"] - found["scrapped"]
-    return amounts, footprint.Part(found["taken"], found["taken"] + taken.quantity, whole)
+    amounts = footprint.Amounts(found.wh, found.location_mg, found.market_mg, found.metered_mg)
+    whole = found.quantity - found.scrapped
+    return amounts, footprint.Part(found.taken, found.taken + taken.quantity, whole)
 
 
 def new_lot(identifier: str) -> bytes:
@@ -282,20 +283,20 @@ def transform(
     """Split, merge, convert or rework lots into new ones. Quantities must balance."""
     inputs = [*_inputs(at, from_, "--input", False), *_inputs(at, component or [], "--component", True)]
     first = at.gateway.get_lot(inputs[0]["lot"])
-    used = unit or first["unit"]
+    used = unit or first.unit
     made = output_unit or used
-    outputs = [
-        cast("OutputBody", {"identifier": name, "quantity": quantity, "unit": made})
+    outputs: list[dict[str, Any]] = [
+        {"identifier": name, "quantity": quantity, "unit": made}
         for name, quantity in words.quantities(into, "--output")
     ]
     accounting = read_accounting(factors, location, market, emission)
     if accounting is not None:
-        work = first["order"] if kind in (Kind.CONVERSION, Kind.REWORK) else None
+        work = first.order if kind in (Kind.CONVERSION, Kind.REWORK) else None
         _account(at, accounting, _step(inputs, outputs, loss), outputs, work, operation)
     yield_out, yield_in = _ratio(yielding)
     done = at.gateway.transform_lots(
         kind=kind.value,
-        order=first["order"],  # without it, the lots would leave their order
+        order=first.order,  # without it, the lots would leave their order
         operation=operation - 1,
         unit=used,
         output_unit=made,
@@ -326,7 +327,7 @@ def rework(
     """Record the rework of a lot that keeps its identifier. Its certificates no longer decide."""
     parts, subject = _inputs(at, component or [], "--component", True), at.lot(lot)
     accounting, assignment = read_accounting(factors, location, market, emission), None
-    if accounting is not None and (order := at.gateway.get_lot(subject)["order"]) is not None:
+    if accounting is not None and (order := at.gateway.get_lot(subject).order) is not None:
         assignment = _started(at, order, operation)
     name = bytes.fromhex(subject[2:])
     step = footprint.Step(taken=(footprint.Taken(name, 1), *_taken(parts)))
@@ -345,7 +346,7 @@ def scrap(
 ) -> Done:
     """Take some of a lot out for good: scrapped, exported, sold, lost or recycled."""
     found = at.lot(lot)
-    amount = quantity or at.gateway.get_lot(found)["quantity"]
+    amount = quantity or at.gateway.get_lot(found).quantity
     done = at.gateway.scrap_lot(found, quantity=amount, disposition=became.value, reason=words.reason_of(reason))
     return Done(done, f"{amount} of lot {lot} is taken out: {became.value}")
 
@@ -433,26 +434,27 @@ def show(at: At, lot: words.LotName) -> Listing:
     """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
     found = at.gateway.get_lot(at.lot(lot))
     return Listing(
-        f"lot {found['identifier'] or found['subject']}: {words.state(found)}",
-        at.gateway.iterate_certificates(lot=found["subject"]),
+        f"lot {found.identifier or to_hex(found.subject)}: {words.state(found.to_json())}",
+        at.gateway.iterate_certificates(lot=found.subject),
         CERTIFICATE_COLUMNS,
         more=list(_describe(found)),
     )
 
 
 def _describe(lot: Lot) -> Iterator[str]:
-    created = words.quantity_of({**lot, "quantity": lot["quantity_created"]})
-    yield f"{lot['quantity']} of {created} left, held by {words.party(lot['holder'])}"
-    if lot["offer"] is not None:
-        yield f"offered to {words.party(lot['counterparty'])} by record {lot['offer']}"
-    if lot["parent"] is not None:
-        yield f"packed in {lot['parent']}"
-    yield f"subject {lot['subject']}"
+    shown: Mapping[str, Any] = lot.to_json()
+    created = words.quantity_of({**shown, "quantity": lot.quantity_created})
+    yield f"{lot.quantity} of {created} left, held by {words.party(shown['holder'])}"
+    if lot.offer is not None:
+        yield f"offered to {words.party(shown['counterparty'])} by record {lot.offer}"
+    if lot.parent is not None:
+        yield f"packed in {to_hex(lot.parent)}"
+    yield f"subject {to_hex(lot.subject)}"
 
 
-def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[InputBody]:
+def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[dict[str, Any]]:
     return [
-        cast("InputBody", {"lot": at.lot(name), "quantity": quantity, "component": component})
+        {"lot": at.lot(name), "quantity": quantity, "component": component}
         for name, quantity in words.quantities(pairs, option)
     ]
 
@@ -461,8 +463,8 @@ def _account(
     at: At,
     accounting: Accounting,
     step: footprint.Step,
-    outputs: Sequence[OutputBody],
-    work: str | None,
+    outputs: Sequence[dict[str, Any]],
+    work: bytes | None,
     operation: int,
 ) -> None:
     """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
@@ -474,24 +476,24 @@ def _account(
         one["claims"] = stated[lot]
 
 
-def _started(at: At, order: str, operation: int) -> int:
+def _started(at: At, order: str | bytes, operation: int) -> int:
     """The started assignment of an operation, counted from 1. Raises InputError if there is none."""
     for one in at.gateway.iterate_assignments(order=order, state="started"):
-        if one["operation"] == operation - 1 and one["current"]:
-            return one["assignment"]
+        if one.operation == operation - 1 and one.current:
+            return one.assignment
     raise InputError(
         f"operation {operation} of the order is not started", hint="start it: `millmark assignments start`"
     )
 
 
-def _step(inputs: Sequence[InputBody], outputs: Sequence[OutputBody], loss: int) -> footprint.Step:
+def _step(inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], loss: int) -> footprint.Step:
     """What a transformation takes and makes; all of its outputs are in the output unit here."""
     return footprint.Step(
         taken=_taken(inputs), made=tuple((new_lot(one["identifier"]), one["quantity"]) for one in outputs), loss=loss
     )
 
 
-def _taken(inputs: Sequence[InputBody]) -> tuple[footprint.Taken, ...]:
+def _taken(inputs: Sequence[Mapping[str, Any]]) -> tuple[footprint.Taken, ...]:
     return tuple(
         footprint.Taken(bytes.fromhex(one["lot"][2:]), one["quantity"], bool(one["component"])) for one in inputs
     )

@@ -23,6 +23,7 @@ from millmark.services.commands.acts.act import At, Done, Group, Listing, Told
 from millmark.services.files import read_bounded
 from millmark.services.home import Layout
 from millmark.services.node.events import check_event, parse_event
+from millmark.services.setpoints import SetpointShown
 from millmark.services.settings import read_settings
 from millmark.services.store import open_store
 
@@ -116,8 +117,8 @@ def add(
     """Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."""
     found = at.gateway.get_stream(at.stream(stream))
     measured = build_event(event, value or (), words.read_claims(data))
-    size, root = keep_event(at.home, bytes.fromhex(found["subject"][2:]), found["size"], measured)
-    done = at.gateway.anchor(found["subject"], size=size, root=f"0x{root.hex()}")
+    size, root = keep_event(at.home, found.subject, found.size, measured)
+    done = at.gateway.anchor(found.subject, size=size, root=root)
     then = [
         f"as work that is done: millmark assignments finish NUMBER --event {event}",
         f"as an inspector: millmark certificates issue LOT... --stream {words.short(stream)} --event {event} "
@@ -233,7 +234,9 @@ def list_setpoints(at: At) -> Listing:
         "OEE": lambda one: f"{_percent(one['kept']['oee_ppm'])} -> {_percent(one['expected']['oee_ppm'])}",
         "until": lambda one: words.when(one["until_at"]),
     }
-    return Listing("setpoints", at.gateway.iterate_setpoints(), columns, lambda one: one["state"] == "open")
+    return Listing(
+        "setpoints", at.gateway.pages(SetpointShown, "/v1/setpoints"), columns, lambda one: one["state"] == "open"
+    )
 
 
 @SETPOINTS.tell("propose", "millmark setpoints propose proposal.json --machine LATHE-2 --unit EUR/100")
@@ -252,7 +255,9 @@ def propose(
 ) -> Told:
     """Put proposed setpoints into the inbox of a machine's operator. Nothing takes effect until they are accepted."""
     wanted = read_proposal(file)
-    made = at.gateway.propose_setpoint(
+    made = at.gateway.post(
+        SetpointShown,
+        "/v1/setpoints",
         machine=at.machine(machine),
         unit=unit,
         cause=cause,
@@ -260,9 +265,9 @@ def propose(
         stream=at.stream(stream) if stream else None,
         **wanted,
     )
-    number = made["setpoint"]
+    number = made.setpoint
     lines = [
-        f"setpoint {number} is proposed: {', '.join(map(_value, made['values']))}",
+        f"setpoint {number} is proposed: {', '.join(_value(one.to_json()) for one in made.values)}",
         f"next: millmark setpoints accept {number}, or millmark setpoints refuse {number} --reason WHY",
     ]
     return Told(made, lines)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from millmark.ledger.errors import InputError
 from millmark.ledger.footprint import Moment, register_event_id
 from millmark.ledger.products import build_order_document, configure, parse_choices
-from millmark.services.client.shapes import OpenedStream, OrderTermsBody, Stream
+from millmark.ledger.provenance.answers import OpenedStream, Order, Stream
 from millmark.services.commands.acts import words
 from millmark.services.commands.acts.act import At, Done, Group, Listing
 from millmark.services.products import Catalogue
@@ -91,7 +91,7 @@ def start(
     found: Stream | OpenedStream = at.gateway.get_stream(at.stream(stream)) if stream else at.stream_of(assignment)
     if register_wh is None and register_reset is None:
         return _start(at, assignment, found, claims)
-    reading = partial(_read, at, assignment, "start", register_wh, register_reset, stream=found["subject"])
+    reading = partial(_read, at, assignment, "start", register_wh, register_reset, stream=found.subject)
     return _one_by_one(reading, partial(_start, at, assignment, found, claims))
 
 
@@ -102,11 +102,12 @@ def _one_by_one(*acts: Callable[[], Done]) -> Iterator[Done]:
 
 
 def _start(at: At, assignment: int, found: Stream | OpenedStream, claims: Path | None) -> Done:
-    done = at.gateway.start_assignment(assignment, stream=found["subject"], claims=words.read_claims(claims))
+    done = at.gateway.start_assignment(assignment, stream=found.subject, claims=words.read_claims(claims))
     work = at.gateway.get_assignment(assignment)
+    order, its_log = words.order_of(work.to_json()), words.name_of(found.to_json())
     then = [
-        f"millmark lots commission IDENTIFIER --order {words.order_of(work)} --operation {words.operation(work)}",
-        f"millmark streams add {words.name_of(found)} --event ID --value NAME=VALUE, or the machine's node does it",
+        f"millmark lots commission IDENTIFIER --order {order} --operation {words.operation(work.to_json())}",
+        f"millmark streams add {its_log} --event ID --value NAME=VALUE, or the machine's node does it",
         f"millmark assignments finish {assignment} --event ID, or --register-wh READING",
     ]
     return Done(done, f"assignment {assignment} is started", then)
@@ -136,7 +137,7 @@ def _read(
     register_wh: int | None,
     register_reset: str | None,
     good: int | None = None,
-    stream: str | None = None,
+    stream: bytes | None = None,
 ) -> Done:
     """Adds the reading to the machine's stream, and anchors it."""
     if register_wh is None:
@@ -188,7 +189,7 @@ def _finish(
     at: At, assignment: int, event: str | None, entry: int | None, leaf_hash: str | None, named: str | None
 ) -> Done:
     done = at.gateway.finish_assignment(assignment, event=event, leaf_index=entry, leaf_hash=leaf_hash, stream=named)
-    order = words.order_of(at.gateway.get_assignment(assignment))
+    order = words.order_of(at.gateway.get_assignment(assignment).to_json())
     then = f"the coordinator, once all operations are finished: millmark orders complete {order}"
     return Done(done, f"assignment {assignment} is finished", then)
 
@@ -278,7 +279,7 @@ def place(
         "claims": document,
         **words.agreed(quantity, unit),
     }
-    placed = at.gateway.place_order(identifier=identifier, terms=cast("OrderTermsBody", terms))
+    placed = at.gateway.place_order(identifier=identifier, terms=terms)
     return Done(placed, "order {subject} is placed", f"the coordinator: millmark orders accept {identifier}")
 
 
@@ -345,14 +346,14 @@ def revise(
         return Done(at.gateway.accept_revision(subject, proposal), f"the revision of order {order} is accepted")
     now = at.gateway.get_order(subject)
     terms = {
-        "operations": operations or now["operations"],
-        "coordinator": at.participant(coordinator) if coordinator else now["coordinator"]["participant"],
+        "operations": operations or now.operations,
+        "coordinator": at.participant(coordinator) if coordinator else now.coordinator.participant,
         "gates": [] if no_gates else _read_gates(at, gate) or _gates(now),
-        "due_at": words.day_or_time(due or str(now["due_at"])),
-        **({"claims": words.read_claims(claims)} if claims else {"claims_root": now["claims_root"]}),
-        **words.agreed(now["quantity"] if quantity is None else quantity, unit or now["unit"] or "H87"),
+        "due_at": words.day_or_time(due) if due else now.due_at,
+        **({"claims": words.read_claims(claims)} if claims else {"claims_root": now.claims_root}),
+        **words.agreed(now.quantity if quantity is None else quantity, unit or now.unit or "H87"),
     }
-    done = at.gateway.propose_revision(subject, terms=cast("OrderTermsBody", terms))
+    done = at.gateway.propose_revision(subject, terms=terms)
     then = f"the other side: millmark orders revise {order} --accept"
     return Done(done, f"a revision of order {order} is proposed", then)
 
@@ -413,7 +414,7 @@ def list_orders(
 @ORDERS.list("show", "millmark orders show order-7", of="assignments", whole=True)
 def show(at: At, order: words.OrderName) -> Listing:
     """Show an order, its terms, and who does which operation."""
-    found = at.gateway.get_order(at.order(order))
+    found: Mapping[str, Any] = at.gateway.get_order(at.order(order)).to_json()
     gates = ", ".join(f"{words.party(one['inspector'])} {_on(one['model'])}" for one in found["gates"]) or "none"
     return Listing(
         f"order {found['identifier'] or found['subject']}: {words.state(found)}",
@@ -445,5 +446,5 @@ def _gate(at: At, text: str) -> dict[str, int]:
     return {"inspector": at.participant(name), "model": int(model)}
 
 
-def _gates(order: Mapping[str, Any]) -> list[dict[str, int]]:
-    return [{"inspector": one["inspector"]["participant"], "model": one["model"] or 0} for one in order["gates"]]
+def _gates(order: Order) -> list[dict[str, int]]:
+    return [{"inspector": one.inspector.participant, "model": one.model or 0} for one in order.gates]

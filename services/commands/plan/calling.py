@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from millmark.ledger.errors import InputError
 from millmark.services import client
-from millmark.services.client.shapes import CauseFound
 from millmark.services.commands.acts.act import At, Done, Group, Listing
 from millmark.services.commands.acts.words import party
 from millmark.services.commands.plan.desk import PLAN, Stream, choose, moment_text, open_desk, parse_moment, short_hash
 from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.planning.calendar import read_objective_file
 from millmark.services.planning.calls import Asking, build_call, build_grid
+from millmark.services.planning.feedback.repository import CauseFound
 from millmark.services.planning.papers import seal_call
+from millmark.services.planning.showing import CallShown
 
 
 @PLAN.act("call", "millmark plan call order-7 order-8 --closes 8h --to Forge --to Mill --reader Audit")
@@ -70,7 +71,7 @@ def list_calls(at: At) -> Listing:
         "offers": lambda one: one["offers"],
         "plans": lambda one: one["plans"],
     }
-    return Listing("calls", at.gateway.iterate_calls(), columns)
+    return Listing("calls", at.gateway.pages(CallShown, "/v1/calls"), columns)
 
 
 def _companies(at: At, named: Sequence[str] | None) -> list[int]:
@@ -78,7 +79,7 @@ def _companies(at: At, named: Sequence[str] | None) -> list[int]:
     if named:
         return sorted({at.participant(one) for one in named})
     listed = at.gateway.iterate_participants()
-    found = [one["participant"] for one in listed if "manufacturer" in one["roles"] and not one["suspended"]]
+    found = [one.participant for one in listed if "manufacturer" in one.roles and not one.suspended]
     if not found:
         raise InputError("there is no manufacturer to be called", hint="name the companies with --to")
     return sorted(found)
@@ -86,6 +87,7 @@ def _companies(at: At, named: Sequence[str] | None) -> list[int]:
 
 CAUSES = Group("causes", "Follow what happened at machines and what it led to, and override it with a reason.")
 PLAN.app.add_typer(CAUSES.app, name=CAUSES.name)
+_CAUSES, _CAUSE = "/v1/causes", "/v1/causes/{}"
 CauseName = Annotated[str, typer.Argument(metavar="CAUSE", help="Its name, or the beginning of it.")]
 MachineName = Annotated[str, typer.Argument(metavar="MACHINE", help="A machine of the company: number or name.")]
 Reason = Annotated[str, typer.Option(help="Why, in a line. It is kept, and recorded in the machine's stream.")]
@@ -94,7 +96,7 @@ Reason = Annotated[str, typer.Option(help="Why, in a line. It is kept, and recor
 @CAUSES.list("list", "millmark plan causes list", of="causes")
 def list_causes(at: At) -> Listing:
     """List causes, the latest first: those that count, and with --all those that do not."""
-    found = sorted(at.gateway.iterate_causes(), key=lambda one: one["at"], reverse=True)
+    found = sorted(at.gateway.pages(CauseFound, _CAUSES), key=lambda one: one.at, reverse=True)
     columns = {
         "cause": lambda one: one["cause"][:12],
         "kind": lambda one: one["kind"],
@@ -118,7 +120,11 @@ def show_cause(context: typer.Context, cause: CauseName, as_json: AsJson = False
 def dismiss_cause(context: typer.Context, cause: CauseName, reason: Reason, as_json: AsJson = False) -> None:
     """Say that a cause does not count. The step that it led to is taken back, unless another one followed."""
     with client.open_gateway(context.obj) as gateway:
-        _print(context, gateway.dismiss_cause(_find(gateway, cause)["cause"], reason=reason), as_json)
+        _print(
+            context,
+            gateway.post(CauseFound, f"{_CAUSE}/dismissal", _find(gateway, cause).cause, reason=reason),
+            as_json,
+        )
 
 
 @CAUSES.app.command(
@@ -134,7 +140,7 @@ def report_cause(
     """Report what happened at a machine of the company: an entry of its stream, and what follows from it."""
     with client.open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)
-        _print(context, gateway.report_cause(machine=number, kind=kind, text=text), as_json)
+        _print(context, gateway.post(CauseFound, _CAUSES, machine=number, kind=kind, text=text), as_json)
 
 
 @CAUSES.app.command("mended", epilog="Example: millmark plan causes mended LATHE-2 --reason 'the spindle was replaced'")
@@ -149,18 +155,19 @@ def mend_machine(
     """Have a machine offered again that feedback took out of plans. Its verdicts decide about the rest."""
     with client.open_gateway(context.obj) as gateway:
         number = At(gateway, context.obj).machine(machine)
-        gateway.mend_machine(number, reason=reason, overhauled=overhauled)
+        gateway.post(type(None), "/v1/machines/{}/mended", number, reason=reason, overhauled=overhauled)
         speed = "at its whole speed" if overhauled else "as slowly as before it was withdrawn"
         print_lines(f"machine {number} is offered again, {speed}")
 
 
 def _find(gateway: client.Client, name: str) -> CauseFound:
     if len(name) == 66:  # 0x and 64 digits
-        return gateway.get_cause(name)
-    return choose("cause", name, list(gateway.iterate_causes()), lambda one: bytes.fromhex(one["cause"][2:]))
+        return gateway.get(CauseFound, _CAUSE, name)
+    return choose("cause", name, list(gateway.pages(CauseFound, _CAUSES)), lambda one: one.cause)
 
 
-def _print(context: typer.Context, found: CauseFound, as_json: bool) -> None:
+def _print(context: typer.Context, cause: CauseFound, as_json: bool) -> None:
+    found: Mapping[str, Any] = cause.to_json()
     if as_json:
         print_json(context, found)
         return

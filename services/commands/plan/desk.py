@@ -16,7 +16,6 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.store import Book, Rows
-from millmark.services.client.shapes import RecordStatus
 from millmark.services.commands.acts.act import At, Done, Group
 from millmark.services.commands.acts.words import day_or_time
 from millmark.services.commands.context import Context, open_context
@@ -24,6 +23,7 @@ from millmark.services.planning.consent import consent_to
 from millmark.services.planning.papers import OwnStream, Sealed
 from millmark.services.planning.reading import Shelf, need_call, reading, writing
 from millmark.services.planning.repository import CallRow
+from millmark.services.views import RecordStatus
 
 PLAN = Group("plan", "Call for offers, offer machines, make plans, and agree on them.")
 CallName = Annotated[
@@ -51,9 +51,9 @@ class Desk:
     def __init__(self, at: At, opened: Context) -> None:
         self.at, self.opened = at, opened
         caller = at.gateway.get_session()
-        if caller["participant"] is None:
+        if caller.participant is None:
             raise InputError("the home does not say whose gateway it is", hint="set gateway_participant")
-        self.me = int(caller["participant"])
+        self.me = caller.participant
 
     def now_s(self) -> int:
         """Seconds since 1970."""
@@ -83,7 +83,7 @@ class Desk:
             return shelf.stream(self.me, machine, named)
 
     def anchor(self, stream: OwnStream, sealed: Sealed) -> RecordStatus:
-        return self.at.gateway.anchor(to_hex(stream.subject), size=sealed.size, root=to_hex(sealed.root))
+        return self.at.gateway.anchor(stream.subject, size=sealed.size, root=sealed.root)
 
     def anchor_rest(self, stream: OwnStream) -> Done | None:
         """Anchors entries whose anchor was lost on the way; None if there are none."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import Json, to_hex
+from millmark.ledger.canonical import Json
 from millmark.ledger.errors import InputError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.check import check_lines, check_to_json, per_cent, read_plan_file, tell_check
@@ -33,6 +33,7 @@ from millmark.services.planning.errors import CallRefusedError, PlanningError
 from millmark.services.planning.papers import OwnStream
 from millmark.services.planning.reading import need_call, plan_file
 from millmark.services.planning.schedule import Made, make_plan
+from millmark.services.planning.showing import PlanCheckShown, PlanShown
 
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
@@ -104,8 +105,8 @@ def show(
             row = shelf.latest_row(desk.choose_call(shelf, call).digest)
         if output is not None:
             _write(desk, row.digest, output)
-    found = at.gateway.get_plan(to_hex(row.digest))
-    check = at.gateway.check_plan(to_hex(row.digest))
+    found = at.gateway.get(PlanShown, _PLAN, row.digest)
+    check = at.gateway.get(PlanCheckShown, f"{_PLAN}/check", row.digest)
     columns = {
         "order": lambda one: short(one["identifier"] or one["order"][:12]),
         "operation": lambda one: f"{operation(one)}{', rework' if one['rework'] else ''}",
@@ -115,23 +116,23 @@ def show(
         "assignment": lambda one: one["assignment"] or "-",
         "state": lambda one: one["state"],
     }
-    title = f"plan {short_hash(row.digest)}{'' if found['whole'] else ': the part of this company'}"
+    title = f"plan {short_hash(row.digest)}{'' if found.whole else ': the part of this company'}"
     lines = [
-        f"it costs {found['total']} {found['unit']}; no plan on these {found['offers']} offers"
-        f"{_for_what(found['before'])} costs less than {found['bound']}, so none is more than "
-        f"{per_cent(found['gap_per_mille'])} cheaper",
-        _checked(check["holds"], check["whole"], check["rule"], check["reason"]),
+        f"it costs {found.total} {found.unit}; no plan on these {found.offers} offers"
+        f"{_for_what(found.before)} costs less than {found.bound}, so none is more than "
+        f"{per_cent(found.gap_per_mille)} cheaper",
+        _checked(check.holds, check.whole, check.rule, check.reason),
     ]
-    lines += [f"compared with the ledger: {line}" for line in check["compared"]]
-    lines += [f"not checked: {line}" for line in check["not_checked"]]
-    if found["cause"] is not None:
-        lines.append(f"it replaces {str(found['before'])[:12]}: {found['cause']['kind']}, {found['cause']['text']}")
-    if found["reworked"]:
+    lines += [f"compared with the ledger: {line}" for line in check.compared]
+    lines += [f"not checked: {line}" for line in check.not_checked]
+    if found.cause is not None:
+        lines.append(f"it replaces {short_hash(found.before or b'')}: {found.cause.kind}, {found.cause.text}")
+    if found.reworked:
         lines.append(
-            f"{len(found['reworked'])} rows were done and their parts failed: the {found['spent']} {found['unit']} "
+            f"{len(found.reworked)} rows were done and their parts failed: the {found.spent} {found.unit} "
             "spent on them are part of both amounts, and left out of the percentage"
         )
-    rows = sorted((*found["reworked"], *found["rows"]), key=lambda one: (one["order"], one["operation"], one["rework"]))
+    rows = sorted((*found.reworked, *found.rows), key=lambda one: (one.order, one.operation, one.rework))
     return Listing(title, rows, columns, more=lines)
 
 
@@ -173,6 +174,9 @@ def _write(desk: Desk, digest: bytes, path: Path) -> None:
         call = need_call(shelf.rows, plan.call)
         data = plan_file(shelf.rows, shelf.book, shelf.planning, call, plan, before).to_bytes()
     write_private_whole(path, data)
+
+
+_PLAN = "/v1/plans/{}"
 
 
 @PLAN.app.command("check", epilog="Example: millmark plan check week48.plan.json")

@@ -24,7 +24,6 @@ from millmark.ledger.store import Registry, Rows
 from millmark.ledger.store.rows import KeyRow
 from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from millmark.services import client
-from millmark.services.client.shapes import RecordStatus
 from millmark.services.commands.acts.act import At, Done, Listing
 from millmark.services.commands.acts.words import AssignmentNumber, Reason, party
 from millmark.services.commands.context import open_context
@@ -57,6 +56,8 @@ from millmark.services.planning.omission import (
 from millmark.services.planning.papers import OpenedLeaf, parse_seal, seal_offers
 from millmark.services.planning.reading import find_claims, need_call
 from millmark.services.planning.repository import What
+from millmark.services.planning.showing import OfferShown
+from millmark.services.views import RecordStatus
 
 
 @PLAN.act("offer", "millmark plan offer 0x3c4d5e --until 2d")
@@ -120,7 +121,7 @@ def withdraw(
 def list_offers(at: At, call: CallName = None) -> Listing:
     """List the offers for a call that are known here, whether each counts, and whether its receipt is here."""
     with open_desk(at) as desk:
-        digest = "0x" + desk.call(call).digest.hex()
+        digest = desk.call(call).digest
     columns = {
         "offer": lambda one: short_hash(bytes.fromhex(one["offer"][2:])),
         "of": lambda one: party(one["owner"]),
@@ -132,7 +133,7 @@ def list_offers(at: At, call: CallName = None) -> Listing:
         "receipt": lambda one: "signed" if one["received_at"] else "-",
         "counts": lambda one: "yes" if one["counts"] else one["reason"],
     }
-    return Listing("offers", at.gateway.iterate_offers(call=digest), columns)
+    return Listing("offers", at.gateway.pages(OfferShown, "/v1/offers", call=digest), columns)
 
 
 def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferWithdrawal]) -> Done:
@@ -308,7 +309,7 @@ def accept(
             warn(f"millmark: {error}")
         if not roots:
             raise InputError("no row that was proposed is as it was offered", hint="see `millmark assignments list`")
-        made = {one: at.gateway.accept_assignment(one, claims_root=to_hex(root)) for one, root in roots.items()}
+        made = {one: at.gateway.accept_assignment(one, claims_root=root) for one, root in roots.items()}
         for number, record in made.items():
             yield Done(record, f"assignment {number} is accepted", f"millmark assignments start {number}")
 
@@ -332,5 +333,5 @@ def decline(
 def _propose(at: At, plan: Plan, row: Row) -> RecordStatus:
     document = plan.row_document(row.key)
     return at.gateway.propose_assignment(
-        order=to_hex(row.order), operation=row.operation, machine=row.machine, claims=dict(document)
+        order=row.order, operation=row.operation, machine=row.machine, claims=dict(document)
     )

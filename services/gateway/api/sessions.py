@@ -19,6 +19,7 @@ from millmark.services.gateway.http import example_values as examples
 from millmark.services.gateway.http.authentication import Clock, CurrentPrincipal
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.http.routes import PROBLEM, Routes, reply
+from millmark.services.views import Caller
 
 Address = Annotated[
     str,
@@ -62,20 +63,6 @@ class PersonSession(Printable):
     """Name of the person."""
     expires_at: datetime | None
     """The session ends then, unless it is used before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller(Printable):
-    """The caller of the request, as the gateway sees it."""
-
-    participant: int | None
-    """Null for the operator of a gateway that is open on loopback."""
-    roles: tuple[str, ...]
-    scopes: tuple[str, ...]
-    owner: bool
-    """Whether the gateway belongs to the caller's company."""
-    expires_at: datetime | None
-    """Expiry of the credential; null without one."""
 
 
 class SignedMessage(BaseModel):

@@ -24,81 +24,9 @@ from millmark.services.gateway.http.routes import PROBLEM, Problems, Routes, ref
 from millmark.services.gateway.readiness import Metrics, Readiness, ReadinessReport
 from millmark.services.handover.repository import count_handovers
 from millmark.services.serving.loop import Trouble
+from millmark.services.views import ChainState, FailureState, FollowerState, GatewayStatus, IndexState
 
-StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexState(Printable):
-    """Progress of the index."""
-
-    chain_id: int
-    registry: bytes
-    """Address of the registry."""
-    ledger: bytes
-    """Address of the ledger."""
-    block_number: int
-    """Last indexed block; -1 for none."""
-    block_hash: bytes
-    block_time: datetime | None
-    registry_sequence: int
-    ledger_sequence: int
-    digest: bytes
-    """Equal in two indexes that contain the same records in the same order."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainState(Printable):
-    """The chain's latest block and numbers of records, as of the last request to the node."""
-
-    chain_id: int
-    block_number: int
-    block_hash: bytes
-    block_time: datetime | None
-    """An old time means that the chain has stalled."""
-    registry_sequence: int
-    ledger_sequence: int
-    seen_at: datetime | None
-    """When the node was last asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureState(Printable):
-    """A failure and its remedy."""
-
-    code: str
-    detail: str
-    hint: str | None
-    failed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class FollowerState(Printable):
-    """Progress of the thread that indexes the chain."""
-
-    followed_at: datetime | None
-    """End of the last successful step; null before the first."""
-    last_failure: FailureState | None
-    """The last failed step. It is over if it is older than `followed_at`."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayStatus(Printable):
-    """Progress of index, chain and outbox."""
-
-    index: IndexState | None
-    """Null if no chain was ever indexed."""
-    chain: ChainState | None
-    """Null if no chain is configured, or if the node did not answer the last request."""
-    chain_failure: FailureState | None
-    """Why `chain` is null."""
-    equal: bool | None
-    """Whether the index has as many records of both contracts as `chain`; null if one of them is null."""
-    follower: FollowerState | None
-    """Null if no chain is configured."""
-    outbox: Mapping[str, int]
-    """The company's records on their way to the chain: their number by state."""
-
+StatusReader: TypeAlias = Callable[[], GatewayStatus]
 
 _NOT_CONFIGURED = FailureState("chain-not-configured", "no chain is configured", "set chain_url", None)
 _NOT_ASKED = FailureState("chain-not-asked", "the node has not been asked yet", "try again in a moment", None)

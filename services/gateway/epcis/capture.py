@@ -30,13 +30,14 @@ from millmark.services.gateway.epcis import search
 from millmark.services.gateway.http.problems import BusyError, NoSignerError
 from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
-from millmark.services.gateway.recording.service import RecordStatus, build_record_status
+from millmark.services.gateway.recording.service import build_record_status
 from millmark.services.interop.epcis.capture import Behaviour, Sender, Status, parse_capture, run_capture_job
 from millmark.services.interop.epcis.documents import Document
 from millmark.services.interop.epcis.event_queries import EventQueries
 from millmark.services.interop.epcis.mapping import Known, Proposal
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
 from millmark.services.serving.requests import BoundedWork
+from millmark.services.views import RecordStatus
 
 # Resolves what captured events name: lots by identifier, and companies by their party GLN.
 

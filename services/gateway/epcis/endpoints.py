@@ -22,8 +22,8 @@ from millmark.services.gateway.http.authentication import CurrentPrincipal
 from millmark.services.gateway.http.route_table import Examples, Route, RouteTable
 from millmark.services.gateway.http.routes import PROBLEMS_422, Routes
 from millmark.services.gateway.recording import Recorder
-from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis import documents, repository
+from millmark.services.views import RecordStatus
 
 EVENTS = f"{search.PREFIX}/events"
 _SEND = Rule(Scope.CAPTURE, HOLDERS)

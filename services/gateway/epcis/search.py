@@ -22,11 +22,11 @@ from millmark.ledger.store import Store
 from millmark.services.access import Principal
 from millmark.services.gateway.http.problems import CursorError, Problem
 from millmark.services.gateway.http.routes import Pager
-from millmark.services.gateway.recording.service import RecordStatus
 from millmark.services.interop.epcis import event_queries
 from millmark.services.interop.epcis.capture import Behaviour
 from millmark.services.interop.epcis.event_queries import EventQueries, ParsedQuery, QueryError
 from millmark.services.interop.epcis.repository import EpcisCaptureRow
+from millmark.services.views import RecordStatus
 
 MAX_EVENTS = 1000
 MAX_BYTES = 4 << 20

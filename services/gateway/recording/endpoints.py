@@ -23,8 +23,9 @@ from millmark.services.gateway.http.problems import NoSignerError
 from millmark.services.gateway.http.route_table import RouteTable
 from millmark.services.gateway.recording import bodies, writes
 from millmark.services.gateway.recording.recorder import Attempt, Recorder
-from millmark.services.gateway.recording.service import RecordingService, RecordStatus, Refusal, Wanted
+from millmark.services.gateway.recording.service import RecordingService, Wanted
 from millmark.services.serving.requests import WholeNumber
+from millmark.services.views import RecordStatus, Refusal
 
 _ABOUT = (
     "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 
 from millmark.ledger import ids, provenance
 from millmark.ledger.products import FindProduct
-from millmark.ledger.provenance.answers import Printable, moment
+from millmark.ledger.provenance.answers import moment
 from millmark.ledger.records import Record
 from millmark.ledger.store import Connection, Registry, Store
 from millmark.ledger.store.outbox import Outbox
@@ -30,40 +29,7 @@ from millmark.services.gateway.recording.recorder import Attempt, Recorder
 from millmark.services.gateway.recording.repository import RecordingRepository, RecordingRow, describe_subjects
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.portal.acting.things import FormUsedError, Preview, Wish
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal(Printable):
-    """Why the contract rejected a record."""
-
-    name: str
-    """Name of the contract's error, as in its source."""
-    values: Mapping[str, object]
-    """Arguments of the error, by name; bytes as 0x-hex."""
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordStatus(Printable):
-    """A record on its way to the ledger, and where it is."""
-
-    id: int
-    """Number of this resource, unrelated to `sequence`."""
-    kind: str
-    """Kind of record, such as `ReceiveLot`."""
-    contract: str
-    state: str
-    """`queued`, `nonced`, `signed`, `sent`, `mined`, and finally `final`, `failed` or `cancelled`. `paused` and
-    `blocked` records wait: for an operator, or for an earlier record that failed."""
-    done: bool
-    """Whether the state is final and will not change."""
-    sequence: int | None
-    """Sequence on the registry or the ledger, once the record is in a block."""
-    subjects: tuple[bytes, ...]
-    """Subjects of new things that the record creates, in its order."""
-    refusal: Refusal | None
-    queued_at: datetime | None
-    changed_at: datetime | None
+from millmark.services.views import RecordStatus, Refusal
 
 
 def build_record_status(record: QueuedRecord, row: RecordingRow | None) -> RecordStatus:

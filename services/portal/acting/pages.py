@@ -22,9 +22,10 @@ from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
 from millmark.services.portal.acting.acting import Acting, Draft, Offer
 from millmark.services.portal.acting.acts import Act
-from millmark.services.portal.acting.things import Filled, FormUsedError, RecordStatus, Sent, Value, named, read_query
+from millmark.services.portal.acting.things import Filled, FormUsedError, Sent, Value, named, read_query
 from millmark.services.portal.pages import OWNER, FormRefusedError, Forms, Number, PageRoute, Pages, principal_of
 from millmark.services.portal.people import safe_path
+from millmark.services.views import RecordStatus
 
 # What is so once a record is final, for the sentence that says it: who has the thing, since when, who acts next.
 

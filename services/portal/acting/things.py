@@ -25,6 +25,7 @@ from millmark.quality.inference import unpack_window
 from millmark.services.access import Principal
 from millmark.services.setpoints.inbox import describe_value
 from millmark.services.setpoints.repository import SetpointRow
+from millmark.services.views import RecordStatus
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -63,42 +64,6 @@ class Preview:
     """Identifiers of new things; they are stored in the company's own book."""
     documents: tuple[canonical.Json, ...]
     """Documents of which the record has only the root."""
-
-
-class Refusal(Protocol):
-    """Why the contract rejected a record."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def values(self) -> Mapping[str, object]: ...
-    @property
-    def detail(self) -> str: ...
-
-
-class RecordStatus(Protocol):
-    """A record on its way to the ledger (millmark.services.gateway.recording.service)."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def contract(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def done(self) -> bool: ...
-    @property
-    def sequence(self) -> int | None: ...
-    @property
-    def subjects(self) -> tuple[bytes, ...]: ...
-    @property
-    def refusal(self) -> Refusal | None: ...
-    @property
-    def queued_at(self) -> datetime | None: ...
-    @property
-    def changed_at(self) -> datetime | None: ...
 
 
 class Desk(Protocol):

@@ -122,5 +122,6 @@ def test_who_has_nothing_to_submit_does_not_renew_it(world: LedgerWorld, outbox:
     found.submit(world.lots(1))
     found.step()
     after = outbox.lease(signer.address)
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert after.beat > before.beat

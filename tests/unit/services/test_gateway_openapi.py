@@ -23,11 +23,12 @@ from millmark.ledger.provenance.answers import Printable
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from millmark.services.gateway.api.documents import SEALED_MEDIA_TYPE
-from millmark.services.gateway.api.status import GatewayStatus, Health, Ready
+from millmark.services.gateway.api.status import Health, Ready
 from millmark.services.gateway.http.example_values import IDENTIFIER
 from millmark.services.gateway.http.problems import Problem
 from millmark.services.gateway.http.routes import model_of
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA
+from millmark.services.views import GatewayStatus
 from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
 from tests.support.stores import new_store

@@ -14,9 +14,10 @@ import pytest
 from millmark.ledger.provenance.bundles import TooManyRecordsError
 from millmark.ledger.provenance.reader import LookupGround
 from millmark.ledger.provenance.statements import tell_trace as tell
-from millmark.services.gateway.api.status import FailureState, FollowerState, build_status
+from millmark.services.gateway.api.status import build_status
 from millmark.services.portal import listings
 from millmark.services.serving.loop import Trouble
+from millmark.services.views import FailureState, FollowerState
 from tests.support.english_words import find_english
 from tests.support.gateway_client import LINK
 from tests.support.interop import NOW

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from millmark.ledger.records import LotState
 from millmark.services.client import (
     GatewayUnreachableError,
     ProblemError,
     RecordRefusedError,
     RecordWaitingError,
 )
+from millmark.services.gateway.api.status import Health
+from millmark.services.gateway.http import example_values as examples
+from millmark.services.views import GatewayStatus, IndexState, RecordStatus
 from tests.support.client_site import Pauses, scripted_client
 
 PROBLEM = {
@@ -25,18 +30,7 @@ PROBLEM = {
     "hint": "wait",
     "request_id": "r-1",
 }
-STATUS = {
-    "id": 17,
-    "kind": "AcceptOrder",
-    "contract": "ledger",
-    "state": "queued",
-    "done": False,
-    "sequence": None,
-    "subjects": [],
-    "refusal": None,
-    "queued_at": None,
-    "changed_at": None,
-}
+QUEUED = RecordStatus(17, "AcceptOrder", "ledger", "queued", False, None, (), None, None, None)
 
 
 def problem(status: int, **headers: str) -> httpx.Response:
@@ -60,7 +54,13 @@ def script(*steps: httpx.Response | Exception) -> tuple[list[httpx.Request], Cal
 
 
 def status(**changed: Any) -> httpx.Response:
-    return httpx.Response(202, json=STATUS | changed)
+    return httpx.Response(202, json=QUEUED.to_json() | changed)
+
+
+def _following(sequence: int) -> dict[str, object]:
+    """The status of a gateway whose index has so many records of the ledger."""
+    index = IndexState(31337, b"r" * 20, b"l" * 20, 987, b"b" * 32, None, 31, sequence, b"d" * 32)
+    return GatewayStatus(index, None, None, None, None, {}).to_json()
 
 
 LOST = httpx.ReadError("the connection broke")
@@ -71,7 +71,7 @@ def test_a_record_is_sent_again_with_the_same_key_until_it_is_answered() -> None
     steps = (LOST, problem(503, **later), problem(429, **later), problem(409, **later), httpx.ConnectError(""))
     seen, answer = script(*steps, status())
     pauses = Pauses()
-    assert scripted_client(pauses, answer).accept_order("0x" + "2b" * 32)["id"] == 17
+    assert scripted_client(pauses, answer).accept_order(b"+" * 32).id == 17
     assert len({request.headers["idempotency-key"] for request in seen}) == 1
     assert len({request.content for request in seen}) == 1
     assert pauses.slept[1:4] == [3, 3, 3], "as long as the gateway asks"
@@ -81,9 +81,9 @@ def test_a_record_is_sent_again_with_the_same_key_until_it_is_answered() -> None
 def test_two_calls_have_two_keys_and_a_given_key_is_used() -> None:
     seen, answer = script(status(), status(), status())
     client = scripted_client(Pauses(), answer)
-    client.accept_order("0x" + "2b" * 32)
-    client.accept_order("0x" + "2b" * 32)
-    client.accept_order("0x" + "2b" * 32, key="my-own-key")
+    client.accept_order(b"+" * 32)
+    client.accept_order(b"+" * 32)
+    client.accept_order(b"+" * 32, key="my-own-key")
     keys = [request.headers["idempotency-key"] for request in seen]
     assert keys[0] != keys[1]
     assert keys[2] == "my-own-key"
@@ -106,10 +106,11 @@ def test_attempts_and_time_are_bounded() -> None:
 def test_what_may_have_been_done_is_not_sent_twice_without_a_key() -> None:
     seen, answer = script(LOST, httpx.Response(200, json={}))
     with pytest.raises(GatewayUnreachableError):
-        scripted_client(Pauses(), answer).make_name(kind="lot", identifier="urn:example:a")
+        scripted_client(Pauses(), answer).post(dict, "/v1/names", kind="lot", identifier="urn:example:a")
     assert len(seen) == 1
     seen, answer = script(httpx.ConnectError("refused"), httpx.Response(200, json={"subject": "0x"}))
-    assert scripted_client(Pauses(), answer).make_name(kind="lot", identifier="urn:example:a")["subject"] == "0x"
+    made = scripted_client(Pauses(), answer).post(dict, "/v1/names", kind="lot", identifier="urn:example:a")
+    assert made["subject"] == "0x"
 
 
 def test_a_refusal_is_not_repeated_and_is_typed() -> None:
@@ -125,6 +126,19 @@ def test_a_refusal_is_not_repeated_and_is_typed() -> None:
         assert refused.value.exit_code == exit_code
 
 
+@pytest.mark.parametrize("answered", [{}, {"id": "17"}, {"subjects": "0x"}, {"queued_at": 17}, []])
+def test_an_answer_that_is_not_the_view_is_told_in_one_line(answered: Any) -> None:
+    found = {**QUEUED.to_json(), **answered} if answered else answered
+    _, answer = script(httpx.Response(200, json=found))
+    with pytest.raises(GatewayUnreachableError, match="of this version: these are not the members of RecordStatus"):
+        scripted_client(Pauses(), answer).get_record(17)
+
+
+def test_a_newer_gateway_may_say_more() -> None:
+    _, answer = script(httpx.Response(200, json=QUEUED.to_json() | {"colour": "blue"}))
+    assert scripted_client(Pauses(), answer).get_record(17) == QUEUED
+
+
 @pytest.mark.parametrize("content", [b"<html>", b"", b'{"a": NaN}', b"[" * 200])
 def test_what_is_not_a_gateway_is_told_in_one_line(content: bytes) -> None:
     _, answer = script(httpx.Response(200, content=content))
@@ -134,15 +148,16 @@ def test_what_is_not_a_gateway_is_told_in_one_line(content: bytes) -> None:
 
 def test_a_proxy_without_its_gateway_is_asked_again() -> None:
     seen, answer = script(httpx.Response(502), httpx.Response(503), httpx.Response(200, json={"status": "ok"}))
-    assert scripted_client(Pauses(), answer).get_health() == {"status": "ok"}
+    assert scripted_client(Pauses(), answer).get(Health, "/health") == Health("ok")
     assert len(seen) == 3
 
 
 def test_pages_are_followed_to_the_end_and_parameters_left_out() -> None:
-    pages = [{"items": [1, 2], "next": "c1"}, {"items": [], "next": "c2"}, {"items": [3], "next": None}]
+    lots = [replace(examples.lot(), sequence=number).to_json() for number in (1, 2, 3)]
+    pages = [{"items": lots[:2], "next": "c1"}, {"items": [], "next": "c2"}, {"items": lots[2:], "next": None}]
     seen, answer = script(*(httpx.Response(200, json=page) for page in pages))
-    found: list[object] = list(scripted_client(Pauses(), answer).iterate_lots(state="held", limit=2))
-    assert found == [1, 2, 3]
+    found = list(scripted_client(Pauses(), answer).iterate_lots(state=LotState.HELD, limit=2))
+    assert [lot.sequence for lot in found] == [1, 2, 3]
     assert [dict(request.url.params) for request in seen] == [
         {"state": "held", "limit": "2"},
         {"state": "held", "limit": "2", "cursor": "c1"},
@@ -152,13 +167,13 @@ def test_pages_are_followed_to_the_end_and_parameters_left_out() -> None:
 
 def test_an_identifier_is_one_part_of_a_path() -> None:
     seen, answer = script(httpx.Response(200, json={}))
-    scripted_client(Pauses(), answer).trace_lot_or_order("https://id.gs1.org/01/09506000013459/21/A%2F1")
+    scripted_client(Pauses(), answer).get(dict, "/v1/trace/{}", "https://id.gs1.org/01/09506000013459/21/A%2F1")
     assert seen[0].url.raw_path == b"/v1/trace/https%3A%2F%2Fid.gs1.org%2F01%2F09506000013459%2F21%2FA%252F1"
 
 
 def test_waiting_ends_when_the_index_has_the_final_record() -> None:
     final = {"state": "final", "done": True, "sequence": 641}
-    index = [{"index": {"ledger_sequence": 640}}, {"index": {"ledger_sequence": 641}}]
+    index = [_following(640), _following(641)]
     seen, answer = script(
         status(state="sent"),
         status(**final),
@@ -167,7 +182,7 @@ def test_waiting_ends_when_the_index_has_the_final_record() -> None:
         httpx.Response(200, json=index[1]),
     )
     client = scripted_client(Pauses(), answer)
-    assert client.wait(STATUS)["sequence"] == 641  # type: ignore[arg-type]  # a RecordStatus as a plain dict
+    assert client.wait(QUEUED).sequence == 641
     assert [request.url.path for request in seen] == ["/v1/records/17"] * 2 + [
         "/v1/status",
         "/v1/records/17",
@@ -178,7 +193,7 @@ def test_waiting_ends_when_the_index_has_the_final_record() -> None:
 def test_who_may_not_read_the_index_does_not_wait_for_it() -> None:
     final = status(state="final", done=True, sequence=641)
     _, answer = script(final, problem(403))
-    assert scripted_client(Pauses(), answer).wait(STATUS)["state"] == "final"  # type: ignore[arg-type]  # as above
+    assert scripted_client(Pauses(), answer).wait(QUEUED).state == "final"
 
 
 def test_a_refused_record_raises_the_contracts_error_with_its_hint() -> None:
@@ -186,7 +201,7 @@ def test_a_refused_record_raises_the_contracts_error_with_its_hint() -> None:
     refusal = {"name": "OrderStateWrong", "values": {"order": "0x2b", "state": 6}, "detail": detail}
     _, answer = script(status(state="failed", done=True, refusal=refusal))
     with pytest.raises(RecordRefusedError) as refused:
-        scripted_client(Pauses(), answer).wait(STATUS)  # type: ignore[arg-type]  # as above
+        scripted_client(Pauses(), answer).wait(QUEUED)
     assert str(refused.value) == detail
     assert refused.value.hint == "see the order's state with `millmark trace`"
     assert (refused.value.record, refused.value.name, refused.value.values["state"]) == (17, "OrderStateWrong", 6)
@@ -203,12 +218,12 @@ def test_a_refused_record_raises_the_contracts_error_with_its_hint() -> None:
 def test_a_record_that_waits_for_a_person_is_not_waited_for(state: str, words: str) -> None:
     _, answer = script(*[status(state=state, done=state == "cancelled")] * 2)
     with pytest.raises(RecordWaitingError, match=words):
-        scripted_client(Pauses(), answer).wait(STATUS)  # type: ignore[arg-type]  # as above
+        scripted_client(Pauses(), answer).wait(QUEUED)
 
 
 def test_waiting_is_bounded() -> None:
     pauses = Pauses()
     _, answer = script(*[status(state="sent")] * 99)
     with pytest.raises(RecordWaitingError, match="is sent after 10 s; it is stored and will be sent"):
-        scripted_client(pauses, answer).wait(STATUS, timeout_s=10)  # type: ignore[arg-type]  # as above
+        scripted_client(pauses, answer).wait(QUEUED, timeout_s=10)
     assert 10 < pauses.clock() < 13
