@@ -55,7 +55,8 @@ def names(picture: str) -> set[str]:
 def test_all_lots_and_steps_are_in_the_picture(built: World) -> None:
     found = lot_trace(built, "hip 3 again")
     family = build_family(found)
-    lots = {str(lot.identifier).rpartition(":")[2] for lot in (found.lot, *found.upstream)}
+    identifiers = (found.lot.identifier, *(lot.identifier for lot in found.upstream))
+    lots = {str(one).rpartition(":")[2] for one in identifiers}
     assert names(draw(family)) == lots | {"rework", "split", "conversion", "merge"}
     assert draw(family).count("<path") == len(family.links) == 9
 
