@@ -22,8 +22,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from millmark.ledger import errors, records
-from millmark.ledger.events.certificates import CertificateIssued
+from millmark.ledger import errors
+from millmark.ledger.events.lots import CustodyAccepted
 from millmark.ledger.store import Position, Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
@@ -73,45 +73,34 @@ _STREAM: Final[dict[str, Any]] = {
     },
 }
 
-_LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
-_ISSUED = CertificateIssued(
-    records.Statement(
-        items=(records.Item(b"\x1a" * 32, b"\x2b" * 32),),
-        model=9,
-        verdict=records.Verdict.PASS,
-        expires_at=1_803_979_800,
-        inference_digest=b"\x46" * 32,
-        claims_root=b"\x47" * 32,
-        stream=b"\x48" * 32,
-        leaf_index=1_204,
-        leaf_hash=b"\x49" * 32,
-    ),
-    anchor_size=1_205,
-    anchor_root=b"\x4a" * 32,
-)
-_EXAMPLE: Final[dict[str, Any]] = {
-    "specversion": "1.0",
-    "id": "ledger-412",
-    "source": "urn:millmark:ledger:131277322940537:0x" + "22" * 20,
-    "type": "millmark.ledger.CertificateIssued",
-    "subject": _LOT,
-    "time": "2026-03-02T09:30:00Z",
-    "datacontenttype": "application/json",
-    "position": "31.412",
-    "data": {
-        "contract": "ledger",
-        "sequence": 412,
-        "kind": "CertificateIssued",
-        "participant": 6,
+_LOT = "0x" + "1a" * 32
+
+
+def _example() -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": "ledger-600",
+        "source": "urn:millmark:ledger:131277322940537:0x" + "22" * 20,
+        "type": "millmark.ledger.CustodyAccepted",
         "subject": _LOT,
-        "identifier": "https://id.gs1.org/01/09506000013459/21/A0001",
-        "histories": [_LOT, _ORDER],
-        "block_number": 987,
-        "block_hash": "0x" + "44" * 32,
-        "transaction_hash": "0x" + "45" * 32,
-        "fields": _ISSUED.to_json(),
-    },
-}
+        "time": "2026-03-02T09:30:00Z",
+        "datacontenttype": "application/json",
+        "position": "31.600",
+        "data": {
+            "contract": "ledger",
+            "sequence": 600,
+            "kind": "CustodyAccepted",
+            "participant": 6,
+            "subject": _LOT,
+            "identifier": "https://id.gs1.org/01/09506000013459/21/A0001",
+            "histories": [_LOT],
+            "block_number": 987,
+            "block_hash": "0x" + "44" * 32,
+            "transaction_hash": "0x" + "45" * 32,
+            "fields": CustodyAccepted(offer=598, claims_root=b"\x47" * 32).to_json(),
+        },
+    }
+
 
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 After = Annotated[
@@ -165,7 +154,7 @@ def add_events(
         "followEvents",
         "Read records as they become final",
         rule=Rule(Scope.EVENTS, cost=2),
-        examples={"page": lambda: {"items": [_EXAMPLE], "next": "31.412"}},
+        examples={"page": lambda: {"items": [_example()], "next": "31.600"}},
         response_model=None,
         responses={
             200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": _STREAM}},

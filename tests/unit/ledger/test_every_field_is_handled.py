@@ -1,0 +1,560 @@
+"""Every field of a declared event is handled wherever a field must be, see ledger/EVENTS.md; what is missing is named.
+
+A place is asked what it has: the ABI, the dataclasses of records, rows and answers, the source of the projection and
+the rule of the event's kind, the documents, the API's bodies, commands, forms, pages. What a place does not have is
+missing there, unless LEFT_OUT has the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from millmark.ledger.chain import load_abi
+from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Type, Word, certificates, struct_of
+from millmark.ledger.index.projections import PROJECTIONS
+from millmark.ledger.provenance import answers
+from millmark.ledger.records import RECORD_TYPES, Packed, Record, snake_case
+from millmark.ledger.store import rows
+from millmark.ledger.verify._replay import RULES
+from millmark.services.gateway.recording.writes import WRITES, Write
+from millmark.services.interop.credentials.certificate import CertificateFacts
+from millmark.services.portal.acting.acting import ACTS
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value in the data of an event: a field, or a member of a struct in it."""
+
+    kind: type[Event]
+    path: tuple[str, ...]
+    of_call: bool = False
+    """Whether it is in the call alone."""
+
+    @property
+    def label(self) -> str:
+        return ".".join(((record_of(self.kind) if self.of_call else self.kind).__name__, *self.path))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The last part, and what else it is called."""
+        others = (names for pattern, names in OTHER_NAMES.items() if fnmatchcase(self.label, pattern))
+        own = self.path[-1]
+        return own, own.rstrip("_"), *(name for names in others for name in names.split())
+
+
+def fields_of(kind: type[Event]) -> Iterator[Field]:
+    """Those of the event, and those that only the call has which leaves it behind."""
+    found = [Field(kind, path) for path in _paths(struct_of(kind))]
+    yield from found
+    if record_of(kind).event == kind.__name__:
+        said = {name for field in found for name in (*field.path, *field.names)}
+        yield from (Field(kind, (name,), of_call=True) for name in _members(record_of(kind)) if name not in said)
+
+
+def _paths(kind: Type, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(kind, Word):
+        yield before
+    elif isinstance(kind, (ArrayOf, PackedOf)):
+        yield from _paths(kind.item, before)
+    else:
+        for name, member in kind.members:
+            yield from _paths(member, (*before, name))
+
+
+# What a place has: names, by what the field's kind is.
+
+
+@functools.cache
+def text(*places: str) -> str:
+    """All text of files; a place may be a pattern."""
+    return "\n".join(path.read_text("utf-8") for place in places for path in sorted(ROOT.glob(place)))
+
+
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@functools.cache
+def names_in(node: ast.AST) -> set[str]:
+    """The names and attributes in code."""
+    found = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+    return found | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
+@functools.cache
+def said_by(function: Callable[..., Any]) -> set[str]:
+    """The names in a function, and in those of its module that it calls."""
+    functions = functions_in(inspect.getsource(sys.modules[function.__module__]))
+    return {said for name in closure(function.__name__, functions) for said in names_in(functions[name])}
+
+
+@functools.cache
+def functions_in(source: str) -> Mapping[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef)}
+
+
+def closure(name: str, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
+    """The functions that one calls, and those that these call, with itself."""
+    found, waiting = set[str](), {name}
+    while waiting:
+        found |= waiting
+        waiting = {said for one in waiting for said in names_in(functions[one]) & functions.keys()} - found
+    return found
+
+
+@functools.cache
+def rows_of(kind: type[Event]) -> tuple[type, ...]:
+    """The rows that the kind's projection reads or writes."""
+    return tuple(getattr(rows, name) for name in sorted(said_by(PROJECTIONS[kind])) if name.endswith("Row"))
+
+
+@functools.cache
+def columns_of(kind: type[Event]) -> set[str]:
+    return {column.name for row in rows_of(kind) for column in dataclasses.fields(row)}
+
+
+@functools.cache
+def projected(kind: type[Event]) -> set[str]:
+    """What the projection reads by name, or copies to columns of the same name."""
+    said = said_by(PROJECTIONS[kind])
+    return said | (columns_of(kind) if said & {"row_of", "copy_to"} else set())
+
+
+@functools.cache
+def answers_by_row() -> Mapping[str, set[type]]:
+    """The answers that the library builds of each kind of row: in the same function."""
+    found = defaultdict[str, set[type]](set)
+    known = {name: one for name, one in vars(answers).items() if dataclasses.is_dataclass(one)}
+    for path in sorted((ROOT / "ledger" / "provenance").glob("*.py")):
+        for node in ast.walk(parsed(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                said = names_in(node)
+                built = {known[name] for name in said & known.keys()}
+                for row in said:
+                    found[row] |= built
+    return found
+
+
+@functools.cache
+def answers_of(kind: type[Event]) -> set[type]:
+    return {one for row in rows_of(kind) for one in answers_by_row()[row.__name__]}
+
+
+@functools.cache
+def answered(kind: type[Event]) -> set[str]:
+    return {member.name for answer in answers_of(kind) for member in dataclasses.fields(answer)}
+
+
+@functools.cache
+def record_of(kind: type[Event]) -> type[Record]:
+    """The call that leaves the event behind."""
+    calls = [one for one in RECORD_TYPES if one.contract is kind.contract]
+    return next(one for one in calls if kind.__name__ in (one.event, one.or_event))
+
+
+def _members(kind: Any) -> Iterator[str]:
+    """The fields of a class, and of the classes in their types."""
+    if dataclasses.is_dataclass(kind) and not isinstance(kind, Packed):
+        hints = get_type_hints(kind, include_extras=True)
+        for member in dataclasses.fields(kind):
+            yield member.name
+            yield from _members(hints[member.name])
+    for inner in get_args(kind):
+        yield from _members(inner)
+
+
+def write_of(kind: type[Event]) -> Write | None:
+    """The route that records it; None where only its operator does, on the command line (LEFT_OUT in writes.py)."""
+    record = record_of(kind)
+    return next((one for one in WRITES if one.kind is record and not one.called), None)
+
+
+def _properties(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        yield from schema.get("properties", ())
+        schema = list(schema.values())
+    for inner in schema if isinstance(schema, list) else ():
+        yield from _properties(inner)
+
+
+@functools.cache
+def asked(kind: type[Event]) -> set[str]:
+    """What a caller of the API gives, and what follows from the path."""
+    write = write_of(kind)
+    assert write is not None
+    return {*_properties(write.body.model_json_schema()), *write.given}
+
+
+@functools.cache
+def commands() -> Mapping[str, set[str]]:
+    """By method of the client and by record, the options and values of the commands that call or build it."""
+    found = defaultdict[str, set[str]](set)
+    for path in sorted([*ROOT.glob("services/commands/**/*.py"), *ROOT.glob("quality/commands/*.py")]):
+        functions = functions_in(path.read_text("utf-8"))
+        for name, function in functions.items():
+            given = {one for reached in closure(name, functions) for one in given_in(functions[reached])}
+            for called in names_in(function) & _CALLED:
+                found[called] |= given
+    return found
+
+
+_CALLED = {snake_case(write.operation) for write in WRITES} | {one.__name__ for one in RECORD_TYPES}
+
+
+@functools.cache
+def given_in(node: ast.AST) -> set[str]:
+    """Names of parameters and arguments, and texts."""
+    found = {one.arg for one in ast.walk(node) if isinstance(one, (ast.keyword, ast.arg)) and one.arg}
+    return found | {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+@functools.cache
+def commanded(kind: type[Event]) -> set[str]:
+    write = write_of(kind)
+    assert write is not None
+    return {*commands()[snake_case(write.operation)], *commands()[write.kind.__name__], *write.given}
+
+
+@functools.cache
+def entered(kind: type[Event]) -> set[str]:
+    """What the forms of its operation ask for, or derive from their thing."""
+    write = write_of(kind)
+    assert write is not None
+    found = set(write.given)
+    for act in ACTS:
+        if act.operation == write.operation:
+            found |= {name for one in act.fields for name in (one.name, *one.target.split("."))}
+            for derive in (act.complete, act.follows):
+                if derive is not None:
+                    functions = functions_in(inspect.getsource(sys.modules[derive.__module__]))
+                    first = derive.__name__ if derive.__name__ in functions else ""
+                    reached = closure(first, functions) if first else ()
+                    found |= {one for name in reached for one in given_in(functions[name])}
+                    found |= set(re.findall(r"['\"](\w+)['\"]:", inspect.getsource(derive)))
+    return found
+
+
+def in_visible(field: Field) -> bool:
+    """In the table of its event, whole or with the packed list that it is in."""
+    dotted = ".".join(re.sub(r"_+(\w)", lambda found: found[1].upper(), part.rstrip("_")) for part in field.path)
+    return any(dotted == one or dotted.startswith(one + ".") for one in visible()[field.kind.__name__])
+
+
+@functools.cache
+def visible() -> Mapping[str, Mapping[str, str]]:
+    """By event, what VISIBLE.md says of each field."""
+    found = defaultdict[str, dict[str, str]](dict)
+    for name, table in re.findall(r"^\*\*(\w+)\*\*\n(.*?)(?=^\*\*|^#|\Z)", text("ledger/VISIBLE.md"), re.M | re.S):
+        found[name] = dict(re.findall(r"^\| `([\w.]+)` \|.*\| (.+) \|$", table, re.M))
+    return found
+
+
+def translated(field: Field) -> bool:
+    words = json.loads(text("services/portal/catalogue/visible.zh.json"))
+    return in_visible(field) and all(said in words for said in visible()[field.kind.__name__].values())
+
+
+def in_bundle(field: Field) -> bool:
+    """In the row of its event, or in one of the rows of structs."""
+    parts = text("ledger/BUNDLE.md").partition("| kind | data |")[2].partition("## Heads")[0]
+    said = re.findall(rf"^\|[^|]*\b(?:{field.kind.__name__}|{'|'.join(_STRUCTS)})\b[^|]*\|(.*)\|$", parts, re.M)
+    return any(re.search(rf"\b{' '.join(field.path[-1].strip('_').split('_'))}\b", one) for one in said)
+
+
+_STRUCTS = ("terms", "statement", "transformation", "rework", "input", "output")
+
+
+def in_the_abi(field: Field) -> bool:
+    found = next((one for one in load_abi(field.kind.contract) if one.get("name") == field.kind.__name__), {})
+    members = found.get("inputs", [])
+    for part in field.path:
+        named = [one for one in members if snake_case(one["name"]) == part.rstrip("_")]
+        if not named:
+            return False
+        members = named[0].get("components") or [{"name": name} for name in field.path]  # a packed list is one word
+    return True
+
+
+@functools.cache
+def shown() -> set[str]:
+    """The attributes of things that templates and the modules of pages name."""
+    return set(re.findall(r"\w\.(\w+)\b", text("services/portal/templates/*.html", "services/portal/*.py")))
+
+
+def is_certificate(field: Field) -> bool:
+    family = sys.modules[field.kind.__module__]
+    return family is certificates and rows.CertificateRow in rows_of(field.kind)
+
+
+def papers() -> dict[str, Place]:
+    """The documents of other standards that are made of a certificate: credentials, inspection documents."""
+    found = {}
+    for path in sorted((ROOT / "services" / "interop").rglob("*.py")):
+        source = path.read_text("utf-8")
+        if f"facts: {CertificateFacts.__name__}" in source:
+            place = f"{path.parent.relative_to(ROOT).as_posix()}: in what is made of a certificate"
+            said = frozenset(re.findall(r"facts\.(\w+)", source))
+            found[place] = has(lambda _, said=said: said, is_certificate)  # type: ignore[misc]  # bound now
+    return found
+
+
+def is_stored(field: Field) -> bool:
+    migrated = set(re.findall(r"(\w+):\w", text("ledger/store/migrations/versions/*.py")))
+    return any(name in migrated for name in {*field.names} & columns_of(field.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that must know a field."""
+
+    knows: Callable[[Field], bool]
+    concerns: Callable[[Field], bool] = lambda _: True
+
+
+def has(names: Callable[[type[Event]], Collection[str]], where: Callable[[Field], bool] = lambda _: True) -> Place:
+    return Place(lambda field: any(name in names(field.kind) for name in field.names), where)
+
+
+def takes(names: Callable[[type[Event]], Collection[str]]) -> Place:
+    """As a caller gives it: of a document, itself in place of its root."""
+
+    def knows(field: Field) -> bool:
+        given = names(field.kind)
+        return any(name in given or name.removesuffix("_root") in given for name in field.names)
+
+    return Place(knows, lambda field: write_of(field.kind) is not None)
+
+
+PLACES: dict[str, Place] = {
+    "contracts/src/interfaces, scripts/compile_contracts: in the event, or in its struct": Place(in_the_abi),
+    "ledger/records: in the call": has(lambda kind: {*_members(record_of(kind))}),
+    "ledger/store/rows.py, ledger/store/migrations/versions/0001_ledger.py: a column": Place(is_stored),
+    "ledger/index/projections: read, or copied to the column": has(projected),
+    "ledger/verify: read by the rule": has(lambda kind: said_by(RULES[kind]), lambda field: field.kind in RULES),
+    "ledger/BUNDLE.md: in the tables of events and structs": Place(in_bundle, lambda field: field.kind.in_histories),
+    "ledger/VISIBLE.md: what it shows and says": Place(in_visible),
+    "services/portal/catalogue/visible.zh.json: the same in Chinese": Place(translated),
+    "ledger/provenance/answers.py: in an answer": has(answered),
+    "services/portal/templates: shown, with its label in catalogue/en.json and catalogue/zh.json": has(
+        lambda _: shown()
+    ),
+    "services/gateway/recording: in the body": takes(asked),
+    "services/commands/acts: an option, or what follows from one": takes(commanded),
+    "services/portal/acting: in the form, or what follows from its thing": takes(entered),
+    **papers(),
+}
+"""What a field needs where, and how it is seen to be there. EVENTS.md says what is derived from these."""
+
+OTHER_NAMES: Mapping[str, str] = {
+    "*.gates.*": "gates",
+    "*.items.*": "items lot lots",
+    "*.consignment": "lots lot",
+    "ModelWithdrawn.defective_since": "since",
+    "*.identifier_hash": "identifier subject",
+    "OpeningDemanded.deadline": "opening_deadline",
+    "CustodyOffered.to": "counterparty to_participant",
+    "ReturnOffered.to": "counterparty to_participant",
+    "CustodyReclaimed.from_": "custodian from_participant",
+    "NoteRecorded.kind_": "note_kind",
+    "NameKeySet.name_key_hash": "hash",
+    "RecoveryProposed.proposed": "key",
+    "KeyProposed.proposed": "key",
+    "RecordSuperseded.superseded": "superseded_by sequence",
+    "ParticipantAdmitted.admitted": "participant number",
+    "RolesSet.changed": "participant",
+    "ParticipantSuspended.suspended": "participant",
+    "ParticipantReinstated.reinstated": "participant",
+    "TrusteeNamed.absent": "participant",
+    "Recovery*.recovered": "participant",
+    "KeyChanged.changed": "key address",
+    "KeyRevoked.revoked": "key address",
+}
+"""What a field is called where its own name would not say enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why places lack fields, both as patterns."""
+
+    because: str
+    places: str
+    fields: str
+
+    def covers(self, field: Field, place: str) -> bool:
+        of_place = any(place.partition(":")[0].startswith(one) for one in self.places.split())
+        return of_place and any(fnmatchcase(field.label, one) for one in self.fields.split())
+
+
+_TAKING = ("services/gateway/recording", "services/commands", "services/portal/acting")
+_ASKING = "services/gateway/recording services/commands services/portal/acting"
+_INDEX = "ledger/store/rows.py ledger/index/projections"
+_SHOWING = "ledger/provenance/answers.py services/portal/templates"
+_PAPERS = "services/interop/credentials services/interop/inspection"
+LEFT_OUT: tuple[Reason, ...] = (
+    Reason(
+        "the contract finds it out",
+        f"ledger/records {_ASKING}",
+        "RevisionAccepted.awaited AssignmentProposed.owner AssignmentStarted.stream_size LotCommissioned.assignment "
+        "LotReworked.assignment LotAllocated.assignment CustodyReclaimed.from_ GateWaived.certificate "
+        "CertificateIssued.anchor_* CertificateUpheld.executed CertificateRefuted.executed OpeningDemanded.deadline "
+        "Recovery*.effective_at OwnershipAccepted.previous ModelPublished.digest ModelPublished.code "
+        "ParticipantAdmitted.admitted LotDeallocated.order",
+    ),
+    Reason("the key has what was proposed for it", "ledger/records", "KeyAdded.*"),
+    Reason("the proposal has them", "services/gateway/recording services/portal/acting", "RevisionAccepted.terms.*"),
+    Reason(
+        "the index knows the order of a lot, and the links behind a record",
+        _ASKING,
+        "Supersede.* *Custody.consignment *Custody.lot *Custody.order AcceptInPart.consignment AcceptInPart.lot "
+        "AcceptInPart.order QuarantineLot.order ReleaseLot.order WaiveGate.order",
+    ),
+    Reason(
+        "found by the event that is chosen",
+        "services/commands services/portal/acting",
+        "*.leaf_* *.statement.stream AssignmentFinished.stream",
+    ),
+    Reason("a record is corrected through the API alone", "services/commands services/portal", "RecordSuperseded.*"),
+    Reason("orders have a page of their own (portal/ordering.py)", "services/portal/acting", "*Place*.*"),
+    Reason(
+        "recorded on the command line, where its files and its names are",
+        "services/portal/acting",
+        "Model*.digest Model*.card_root PublishModel.* MachineRegistered.* StreamAnchored.* StreamOpened.claims_root "
+        "CustodyReclaimed.reason_root",
+    ),
+    Reason(
+        "the model's file says it, and the command's name",
+        "services/commands",
+        "ModelRegistered.digest ModelOpened.open",
+    ),
+    Reason("written on a page", "services/commands", "ModelApproved.* ModelRetired.* ModelWithdrawn.*"),
+    Reason("the act says which: a form for each", "services/portal/acting", "NoteRecorded.kind_"),
+    Reason("the offer that the form was made for", "services/portal/acting", "Custody*.offer"),
+    Reason("components are taken whole", "services/portal/acting", "LotReworked.rework.components.*"),
+    Reason("the record has the document's root, and is found by its number", _INDEX, "*.claims_root *.reason_root"),
+    Reason("the row of the record has it", _INDEX, "OrderDelivered.lots LotScrapped.* CustodyAcceptedInPart.accepted"),
+    Reason("a proposal changes nothing until it is accepted", _INDEX, "RevisionProposed.* *.proposal *.awaited"),
+    Reason(
+        "nothing about keys before they sign, or about the owner",
+        _INDEX,
+        "KeyProposed.* *.first_key Ownership* Closed.*",
+    ),
+    Reason(
+        "by its number the row is found",
+        "ledger/store/rows.py",
+        "Assignment*.assignment Model*.model MachineRetired.machine CertificateRevoked.certificate *.changed "
+        "*.reinstated *.absent",
+    ),
+    Reason(
+        "the row that it names has it already",
+        "ledger/index/projections",
+        "Assignment*.operation AssignmentFinished.stream LotAllocated.assignment Custody*.offer",
+    ),
+    Reason("shown documents are compared with their roots", "ledger/verify", "*.claims_root *.reason_root"),
+    Reason("nothing depends on it", "ledger/verify", "*.terms.due_at"),
+    Reason("compared where the evidence is shown", "ledger/verify", "*.leaf_hash"),
+    Reason("gates are described below the tables", "ledger/BUNDLE.md", "*.gates.*"),
+    Reason(
+        "in the `fields` of its record alone",
+        "ledger/provenance/answers.py",
+        "*_root *.proposal *.awaited *.lots *.stream_size *.disposition *.accepted LotReworked.rework.operation "
+        "NoteRecorded.kind_",
+    ),
+    Reason("pages show documents in place of roots", "services/portal/templates", "*_root"),
+    Reason(
+        "for programs and proofs; people need the answer alone",
+        "services/portal/templates",
+        "*.leaf_hash *.anchor_size *.stream_size *.inputs.component *.components.component *.yield_* *.loss "
+        "*.output_unit *.awaited *.disposition *.accepted",
+    ),
+    Reason(
+        "the list of participants shows who may sign now",
+        _SHOWING,
+        "KeyProposed.* *.first_key TrusteeNamed.* *.compromised_since Recovery*.effective_at",
+    ),
+    Reason(
+        "what the registry's owner does is read from the contract",
+        "ledger/provenance/answers.py",
+        "Ownership* Closed.* Published.* NameKeySet.*",
+    ),
+    Reason(
+        "one says what was certified; whether it still holds, the status list does",
+        _PAPERS,
+        "CertificateRevoked.* CertificateUpheld.* CertificateRefuted.* OpeningDemanded.*",
+    ),
+    Reason(
+        "of the evidence, it has the digest of the inference",
+        _PAPERS,
+        "CertificateIssued.statement.stream CertificateIssued.statement.leaf_* CertificateIssued.anchor_*",
+    ),
+    Reason(
+        "what a reader of EN 10204 looks up in the claims or by the ledger's number",
+        "services/interop/inspection",
+        "CertificateIssued.statement.items.* *.statement.model *.statement.expires_at *.statement.claims_root",
+    ),
+)
+"""What places do without. A place is named by the beginning of its first file."""
+
+
+def lacking(field: Field) -> Iterator[str]:
+    """The places that lack the field, whether or not there is a reason."""
+    for place, it in PLACES.items():
+        if field.of_call and not place.startswith(_TAKING):
+            continue
+        if it.concerns(field) and not it.knows(field):
+            yield place
+
+
+@functools.cache
+def gaps() -> tuple[tuple[Field, str], ...]:
+    return tuple((field, place) for kind in EVENTS for field in fields_of(kind) for place in lacking(field))
+
+
+def missing(found: Iterable[tuple[Field, str]]) -> list[str]:
+    return [f"{one.label}: {place}" for one, place in found if not any(why.covers(one, place) for why in LEFT_OUT)]
+
+
+def test_every_field_is_handled_everywhere() -> None:
+    told = missing(gaps())
+    assert not told, "\n".join(["not handled (see ledger/EVENTS.md; or give a reason in LEFT_OUT):", *told])
+
+
+def test_reasons_are_for_what_lacks() -> None:
+    """Of each reason every place and every pattern of fields is needed."""
+    parts = [replace(reason, places=one) for reason in LEFT_OUT for one in reason.places.split()]
+    parts += [replace(reason, fields=one) for reason in LEFT_OUT for one in reason.fields.split()]
+    assert [part for part in parts if not any(part.covers(*gap) for gap in gaps())] == []
+
+
+def test_other_names_are_of_fields_that_there_are() -> None:
+    labels = [field.label for kind in EVENTS for field in fields_of(kind)]
+    assert [one for one in OTHER_NAMES if not any(fnmatchcase(label, one) for label in labels)] == []
+
+
+@pytest.mark.parametrize("path", [("humidity_ppm",), ("statement", "humidity_ppm")])
+def test_a_field_that_is_only_declared_is_named_with_every_place(path: tuple[str, ...]) -> None:
+    field = Field(certificates.CertificateIssued, path)
+    assert missing((field, place) for place in lacking(field)) == [f"{field.label}: {place}" for place in PLACES]
+
+
+def test_the_page_names_every_place() -> None:
+    page = text("ledger/EVENTS.md").partition("# Adding a field")[2]
+    for place in PLACES:
+        for file in place.partition(":")[0].split(", "):
+            assert file in page, file
