@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from millmark.ledger import canonical, errors
 from millmark.ledger.plans.call import Call, Capability, Job, Operation, why_not_capable
-from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
 from millmark.ledger.store.rows import MachineRow
 from millmark.services.planning import calls, consent
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
@@ -289,7 +289,7 @@ def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int)
             raise OfferRefusedError(PlanningGround.OFFER_NOT_OWN.write(offer=canonical.to_hex(row.leaf)))
         if row.call in closed:
             raise OfferRefusedError(PlanningGround.OFFER_STANDS.write(), hint="decline the row it leads to")
-        found.setdefault(parse_offer(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
+        found.setdefault(Offer.parse(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
     return dict(sorted(found.items()))
 
 
@@ -300,8 +300,8 @@ def own_leaves(shelf: Shelf, call: Call, what: str, me: int) -> list[LeafRow]:
 
 def _offered(shelf: Shelf, call: Call, me: int) -> set[tuple[bytes, int, int]]:
     """Order, operation and machine of the company's offers that were not withdrawn."""
-    gone = {parse_offer_withdrawal(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
+    gone = {OfferWithdrawal.parse(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
     offers: list[Offer] = [
-        parse_offer(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
+        Offer.parse(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
     ]
     return {(one.order, one.operation, one.machine) for one in offers}

@@ -14,7 +14,7 @@ from typing import Any, Final
 from millmark.ledger.canonical import Json, canonical_json, parse_hex32, parse_json, to_hex
 from millmark.ledger.chain import Chain
 from millmark.ledger.errors import CanonicalError, NotFoundError, PlanError
-from millmark.ledger.plans.offer import parse_offer
+from millmark.ledger.plans.offer import Offer
 from millmark.ledger.products import FindProduct
 from millmark.ledger.store import Book, Connection, Registry, Rows
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, ChainIdentityRow, CursorRow, MachineRow, OrderRow
@@ -217,7 +217,7 @@ def _capable(shelf: Shelf, me: int) -> Mapping[str, Mapping[int, int]]:
 def _offered(shelf: Shelf, me: int) -> Iterator[int]:
     for call in shelf.planning.calls():
         if call.coordinator == me:
-            yield from (parse_offer(row.value).machine for row in shelf.planning.leaves(call.digest, What.OFFER))
+            yield from (Offer.parse(row.value).machine for row in shelf.planning.leaves(call.digest, What.OFFER))
 
 
 def _part(needed: document.NeededCapacity, count: int, whole: int) -> document.NeededCapacity:
