@@ -15,13 +15,13 @@ from millmark.ledger.plans.form import (
     MAX_JOBS,
     MAX_OPERATIONS,
     MAX_SLOTS,
+    Address,
     Amount,
     Between,
     Called,
     Form,
     Hash,
     Id,
-    Size,
     Slot,
     Text,
     Time,
@@ -260,7 +260,7 @@ class Call(Form):
 
     WHAT, FORMAT = "a call", CALL_FORMAT
     chain_id: Annotated[int, Between(1, MAX_SAFE_INTEGER)]
-    ledger: Annotated[bytes, Size(20)]
+    ledger: Address
     """Address of the contract."""
     coordinator: Id
     """Participant."""

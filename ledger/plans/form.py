@@ -13,7 +13,6 @@ read from JSON. Not msgspec: the vectors pin each refusal's words, so that anoth
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 import types
@@ -173,6 +172,13 @@ class Called(NamedTuple):
     """Name in JSON, if it is not the attribute's."""
 
 
+class By(NamedTuple):
+    """The functions that read and write what has a form of its own in JSON."""
+
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Json]
+
+
 LEFT_OUT: Final = object()
 """Of a member that is left out where it has its default: that is its one form."""
 
@@ -182,14 +188,16 @@ Time = Annotated[int, Between(0, MAX_TIME)]
 Slot = Annotated[int, Between(0, MAX_SLOTS)]
 OperationNumber = Annotated[int, Between(0, MAX_OPERATIONS - 1)]
 Hash = Annotated[bytes, Size(32)]
+Address = Annotated[bytes, Size(20)]
 Text = Annotated[str, Characters(1, MAX_TEXT)]
+Count = Annotated[int, Between(0, MAX_SAFE_INTEGER)]
 
 
 class _Kind(NamedTuple):
     """How the values of an annotation are read from JSON, checked and written. The texts name them in messages."""
 
     read: Callable[[Json, str], Any]
-    check: Callable[[Any, str], None] | None
+    check: Callable[[Any, str], object] | None
     write: Callable[[Any], Json]
 
 
@@ -206,7 +214,7 @@ class _Shape(NamedTuple):
     members: Sequence[_Member]
     names: frozenset[str]
     optional: frozenset[str]
-    checks: Sequence[tuple[str, Callable[[Any, str], None], str]]
+    checks: Sequence[tuple[str, Callable[[Any, str], object], str]]
     """Of members with limits: attribute, check and name in messages."""
 
 
@@ -257,11 +265,18 @@ class Form:
         return shown
 
 
-@functools.cache
+_SHAPES: Final[dict[type[Form], _Shape]] = {}
+"""Each is made when it is first needed: annotations may name what stands below them."""
+
+
 def _shape(cls: type[Form]) -> _Shape:
+    return _SHAPES.get(cls) or _SHAPES.setdefault(cls, _read_shape(cls))
+
+
+def _read_shape(cls: Any) -> _Shape:
     hints = typing.get_type_hints(cls, include_extras=True)
     found = []
-    for field in fields(cls):  # type: ignore[arg-type]  # each subclass is a dataclass
+    for field in fields(cls):
         if field.init:
             hint, default = hints[field.name], None if field.default is MISSING else field.default
             word, member = _called(hint) or Called(field.name.replace("_", " "))
@@ -279,7 +294,8 @@ def _called(hint: Any) -> Called | None:
 
 def _kind_of(hint: Any) -> _Kind:
     if typing.get_origin(hint) is Annotated:
-        kind = _kind_of(hint.__origin__)
+        by = next((one for one in hint.__metadata__ if isinstance(one, By)), None)
+        kind = _kind_of(hint.__origin__) if by is None else _Kind(lambda value, _: by.read(value), None, by.write)
         limits = (one for one in reversed(hint.__metadata__) if isinstance(one, Between | Size | Characters))
         return next((kind._replace(check=one.check) for one in limits), kind)
     if typing.get_origin(hint) in (types.UnionType, typing.Union):

@@ -104,8 +104,7 @@ def make_forecast(
     series = tuple(_bring_in_line(made, counted, {product: one.shares for product, one in kept.items()}))
     split = {one.key.product for one in series if one.split == "preferences"}
     return document.ForecastDocument(
-        chain_id=identity.chain_id,
-        ledger=identity.ledger,
+        ledger=document.LedgerName(identity.chain_id, identity.ledger),
         cut=history.cut,
         first_week=now,
         weeks=weeks,
@@ -175,9 +174,8 @@ def _fits(given: Mapping[str, int] | None, keys: Sequence[document.Key]) -> bool
 def _series(
     key: document.Key, forecast: Forecast, counted: Mapping[document.Key, Sequence[int]], whole: _Whole, split: str
 ) -> document.SeriesForecast:
-    return document.SeriesForecast(
-        key, len(counted[key]), forecast.method, forecast.note, split, whole.quantities, whole.low, whole.high
-    )
+    of, counts = (key.product, key.unit, key.option, key.value), (whole.quantities, whole.low, whole.high)
+    return document.SeriesForecast(*of, len(counted[key]), forecast.method, forecast.note, split, *counts)
 
 
 def _reconcile(

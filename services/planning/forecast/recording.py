@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Final
 
-from millmark.ledger.canonical import Json, canonical_json, parse_hex32, parse_json, to_hex
+from millmark.ledger.canonical import Json, parse_json
 from millmark.ledger.chain import Chain
-from millmark.ledger.errors import CanonicalError, NotFoundError, PlanError
+from millmark.ledger.errors import CanonicalError, InputError, NotFoundError, PlanError
+from millmark.ledger.plans.form import Address, Called, Count, Form, Hash, check_count
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.products import FindProduct
 from millmark.ledger.store import Book, Connection, Registry, Rows
@@ -110,61 +111,44 @@ def anchored_at(connection: Connection, row: ForecastRow) -> int | None:
 # buyer, and not what others are told.
 
 SIGNAL_FORMAT: Final = "millmark.capacity-signal"
-_MEMBERS: Final = {
-    *("format", "version", "chain_id", "ledger", "forecast", "from", "to"),
-    *("first_week", "weeks", "level_percent", "capacity"),
-}
 _MOST_KINDS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class CapacitySignal:
+class CapacitySignal(Form):
     """What one owner's machines are expected to be asked for."""
 
-    chain_id: int
-    ledger: bytes
-    forecast: bytes
+    WHAT, FORMAT = "a capacity signal", SIGNAL_FORMAT
+    chain_id: Count
+    ledger: Address
+    forecast: Hash
     """Digest of the forecast that it is a part of."""
-    sender: int
+    sender: Annotated[Count, Called("sender", "from")]
     """Participant that forecast."""
-    to: int
+    to: Count
     """Owner of the machines."""
-    first_week: date
+    first_week: document.Week
     """Monday."""
     weeks: int
-    level_percent: int
+    level_percent: Count
     """Level of the intervals."""
     capacity: tuple[document.NeededCapacity, ...]
+
+    def verify(self) -> None:
+        document.verify_weeks(self.weeks, self.capacity)
+        check_count(self.capacity, "kinds of work", 1, _MOST_KINDS)
 
     @property
     def mondays(self) -> tuple[date, ...]:
         return document.weeks_from(self.first_week, self.weeks)
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "format": SIGNAL_FORMAT,
-            "version": 1,
-            "chain_id": self.chain_id,
-            "ledger": to_hex(self.ledger),
-            "forecast": to_hex(self.forecast),
-            "from": self.sender,
-            "to": self.to,
-            "first_week": document.week_text(self.first_week),
-            "weeks": self.weeks,
-            "level_percent": self.level_percent,
-            "capacity": [one.to_json() for one in self.capacity],
-        }
-
 
 def parse_signal(value: Json) -> CapacitySignal:
     """Raises ForecastError."""
     try:
-        made = _parse(value)
-    except (CanonicalError, KeyError, TypeError, ValueError) as error:
-        raise ForecastError(f"a capacity signal is malformed: {getattr(error, 'cause', error)}") from None
-    if canonical_json(made.to_json()) != canonical_json(value):
-        raise ForecastError("a capacity signal is malformed: its members do not go together")
-    return made
+        return CapacitySignal.parse(value)
+    except InputError as error:
+        raise ForecastError(f"a capacity signal is malformed: {error.cause}") from None
 
 
 def find_signals(shelf: Shelf, me: int, forecast: document.ForecastDocument) -> list[CapacitySignal]:
@@ -179,7 +163,9 @@ def find_signals(shelf: Shelf, me: int, forecast: document.ForecastDocument) -> 
                 parts[owner].append(_part(needed, count, whole))
     when = forecast.first_week, forecast.weeks, forecast.level_percent
     return [
-        CapacitySignal(forecast.chain_id, forecast.ledger, forecast.digest, me, owner, *when, tuple(found))
+        CapacitySignal(
+            forecast.ledger.chain_id, forecast.ledger.ledger, forecast.digest, me, owner, *when, tuple(found)
+        )
         for owner, found in sorted(parts.items())
     ]
 
@@ -226,23 +212,6 @@ def _part(needed: document.NeededCapacity, count: int, whole: int) -> document.N
         tuple(-(-one * count // whole) for one in values) for values in (needed.minutes, needed.low, needed.high)
     )
     return document.NeededCapacity(needed.kind, minutes, low, high)
-
-
-def _parse(value: Any) -> CapacitySignal:
-    if not isinstance(value, dict) or value.keys() != _MEMBERS:
-        raise ValueError("it has other members")
-    if (value["format"], value["version"]) != (SIGNAL_FORMAT, 1):
-        raise ValueError("it is not one of version 1")
-    chain_id, sender, to, weeks, level = (document.parse_count(value[name]) for name in _NUMBERS)
-    capacity = value["capacity"]
-    if not 1 <= weeks <= document.MAX_WEEKS or not isinstance(capacity, list) or not 1 <= len(capacity) <= _MOST_KINDS:
-        raise ValueError("it has no weeks or kinds, or too many")
-    ledger = bytes.fromhex(str(value["ledger"])[2:])
-    place = chain_id, ledger, parse_hex32(str(value["forecast"])), sender, to, document.parse_week(value["first_week"])
-    return CapacitySignal(*place, weeks, level, tuple(document.parse_capacity(one, weeks) for one in capacity))
-
-
-_NUMBERS: Final = ("chain_id", "from", "to", "weeks", "level_percent")
 
 
 # Exports for Catena-X (CX-0128, Demand and Capacity Management): WeekBasedMaterialDemand 3.0.1 of a forecast, and
