@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256
-from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError
+from millmark.ledger.errors import FactorError, FootprintError
 
 _HEX32 = re.compile("0x[0-9a-f]{64}")
 
@@ -113,11 +113,6 @@ class Amounts:
 
     def share(self, part: Part) -> Amounts:
         return Amounts(*(share_of(getattr(self, one.name), part) for one in fields(self)))
-
-    @property
-    def metered_permille(self) -> int:
-        """How much of the location-based emissions follows from register readings, rounded down; 0 of nothing."""
-        return self.metered_mg * 1000 // self.location_mg if self.location_mg else 0
 
     def to_json(self) -> dict[str, Json]:
         emitted: Json = {"location": self.location_mg, "market": self.market_mg}
@@ -219,8 +214,7 @@ class Factor:
         return _UNITS[self.unit][0]
 
     def verify_use(self, kinds: Iterable[FactorKind], time_s: int) -> None:
-        """Raises FactorError if it is of another kind, FactorExpiredError if it does not hold at the time, in seconds
-        since 1970."""
+        """Raises FactorError if it is of another kind, or does not hold at the time, in seconds since 1970."""
         allowed = tuple(kinds)
         if self.kind not in allowed:
             raise FactorError(
@@ -228,7 +222,7 @@ class Factor:
             )
         day = datetime.fromtimestamp(time_s, UTC).date()
         if not self.first_day <= day <= self.last_day:
-            raise FactorExpiredError(
+            raise FactorError(
                 f"the factor {self.key} holds from {self.first_day} to {self.last_day}, and is used on {day}",
                 hint="use a table with the factor of that time",
             )
