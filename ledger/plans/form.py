@@ -95,10 +95,6 @@ def read_array(value: Json, what: str, length: int | None = None) -> Sequence[Js
     return value
 
 
-def read_integers(value: Json, what: str, length: int | None = None) -> tuple[int, ...]:
-    return tuple(read_integer(item, f"an item of {what}") for item in read_array(value, what, length))
-
-
 def check_range(value: int, what: str, low: int, high: int) -> None:
     """Raises PlanError unless `value` is an integer from `low` to `high`."""
     if type(value) is not int or not low <= value <= high:

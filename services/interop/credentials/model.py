@@ -1,4 +1,4 @@
-"""Rules of the data model for credentials and presentations (W3C VC Data Model 2.0 section 4).
+"""Rules of the data model for credentials (W3C VC Data Model 2.0 section 4).
 
 They are checked on the JSON itself, without JSON-LD processing. Types and terms that no context maps are refused if all
 contexts of the document are known: the base context, and context objects inside the document. If it names another one,
@@ -209,23 +209,6 @@ def check_credential(value: Json) -> None:
     _check_related(document.get("relatedResource", []))
 
 
-def check_presentation(value: Json) -> None:
-    """Checks that a value is a verifiable presentation of verifiable credentials. Raises CredentialError."""
-    document = _document(value, "VerifiablePresentation")
-    if "holder" in document:
-        _check_named("holder", document["holder"])
-    for item in as_list(document.get("verifiableCredential", [])):
-        if not isinstance(item, dict):
-            raise _broken("verifiableCredential", "is not an object", "wrap it as EnvelopedVerifiableCredential")
-        if "EnvelopedVerifiableCredential" in as_list(item.get("type")):
-            _check_enveloped(item)
-        else:
-            check_credential(item)
-    if "proof" in document:
-        for item in as_list(document["proof"]):
-            _check_typed("proof", item)
-
-
 def is_url(value: Json) -> bool:
     """Tells whether `value` is an absolute URL: a scheme, a colon, and something after it."""
     return isinstance(value, str) and _URL.fullmatch(value) is not None
@@ -353,11 +336,3 @@ def _check_related(value: Json) -> None:
             isinstance(item["mediaType"], str) and _MEDIA_TYPE.fullmatch(item["mediaType"])
         ):
             raise _broken("relatedResource", "has an invalid mediaType")
-
-
-def _check_enveloped(item: Mapping[str, Json]) -> None:
-    contexts = item.get("@context")
-    if (contexts[0] if isinstance(contexts, list) and contexts else contexts) != BASE_CONTEXT:
-        raise _broken("an enveloped credential", f"has no @context {BASE_CONTEXT}")
-    if not str(item.get("id")).startswith("data:"):
-        raise _broken("an enveloped credential", "has no data: URL as its id")

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import base64
 import datetime
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from millmark.ledger.canonical import Json, canonical_json, parse_json, sha256
+from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.records import Verdict
 from millmark.services.interop.credentials.certificate import CertificateFacts
 from millmark.services.interop.errors import CertificateDocumentError
@@ -268,8 +267,6 @@ def check_document(document: Json) -> None:
         raise CertificateDocumentError(error.message[:200], pointer=pointer)
 
 
-MAX_BYTES: Final = 16 << 20
-_MAX_DEPTH: Final = 32
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIELDS: Final = frozenset({"ProductDescription", "Inspection", "OtherTests"})
 _TYPE: Final = "Inspection certificate 3.1 according to EN 10204:2004"
@@ -305,17 +302,6 @@ class Representative:
 
     name: str
     title: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A received document and its digest."""
-
-    original: bytes
-    """The bytes as received; the document is passed on in this form."""
-    document: Mapping[str, Json]
-    digest: bytes
-    """SHA-256 of the canonical JSON (RFC 8785), 32 bytes."""
 
 
 def build_document(
@@ -406,20 +392,3 @@ def _validation(facts: CertificateFacts, representative: Representative) -> dict
             "Z08": {"Key": "Inference digest", "Value": "0x" + facts.inference_digest.hex(), "Type": "string"},
         },
     }
-
-
-def store_document(data: bytes) -> StoredDocument:
-    """Parses and validates a received document. Raises CertificateDocumentError, CanonicalError."""
-    document = parse_json(data, max_bytes=MAX_BYTES, max_depth=_MAX_DEPTH)
-    check_document(document)
-    if not isinstance(document, dict):
-        raise CertificateDocumentError("the inspection document is not a JSON object")
-    return StoredDocument(data, document, sha256(canonical_json(document)))
-
-
-def is_type_31(document: Mapping[str, Json]) -> bool:
-    """Tells whether a valid document declares itself a type 3.1 certificate of EN 10204, however it is worded."""
-    certificate = document.get("Certificate")
-    transaction = certificate.get("CommercialTransaction") if isinstance(certificate, dict) else None
-    named = str(transaction.get("A02")) if isinstance(transaction, dict) else ""
-    return "10204" in named and re.search(r"(?<![\d.])3\.1(?![\d.])", named) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millmark.services.interop.credentials.model import BASE_CONTEXT, check_credential, check_presentation
+from millmark.services.interop.credentials.model import BASE_CONTEXT, check_credential
 from millmark.services.interop.errors import CredentialError
 from tests.support.interop import CORPUS, DID, MINIMAL
 
@@ -192,51 +192,12 @@ def _with(members: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("says", GOOD)
 def test_good_credentials(says: str) -> None:
     check_credential(_with(GOOD[says]))
-    presentation = {"@context": [BASE_CONTEXT], "type": "VerifiablePresentation"}
-    check_presentation({**presentation, "holder": DID, "verifiableCredential": [_with(GOOD[says])]})
 
 
 @pytest.mark.parametrize("says", BAD)
 def test_bad_credentials(says: str) -> None:
     with pytest.raises(CredentialError):
         check_credential(_with(BAD[says]))
-    with pytest.raises(CredentialError):
-        check_presentation(
-            {"@context": [BASE_CONTEXT], "type": "VerifiablePresentation", "verifiableCredential": _with(BAD[says])}
-        )
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"holder": "me"},
-        {"holder": {"name": "me"}},
-        {"verifiableCredential": "urn:x:y"},
-        {
-            "verifiableCredential": [
-                {"@context": BASE_CONTEXT, "type": "EnvelopedVerifiableCredential", "id": "urn:x:y"}
-            ]
-        },
-        {"verifiableCredential": [{"type": "EnvelopedVerifiableCredential", "id": "data:a/b,c"}]},
-        {"type": "VerifiableCredential"},
-        {"proof": {}},
-    ],
-)
-def test_bad_presentations(members: dict[str, Any]) -> None:
-    with pytest.raises(CredentialError):
-        check_presentation({"@context": [BASE_CONTEXT], "type": "VerifiablePresentation", **members})
-
-
-def test_an_enveloped_credential_can_be_presented() -> None:
-    held = {"@context": BASE_CONTEXT, "type": "EnvelopedVerifiableCredential", "id": "data:application/vc+jwt,a.b.c"}
-    check_presentation(
-        {
-            "@context": [BASE_CONTEXT],
-            "type": ["VerifiablePresentation"],
-            "verifiableCredential": held,
-            "proof": {"type": "DataIntegrityProof"},
-        }
-    )
 
 
 def _examples(kind: str) -> list[Path]:
@@ -246,8 +207,3 @@ def _examples(kind: str) -> list[Path]:
 @pytest.mark.parametrize("path", _examples("verifiable-credential"), ids=lambda path: path.stem)
 def test_published_credentials(path: Path) -> None:
     check_credential(json.loads(path.read_text(encoding="utf-8")))
-
-
-@pytest.mark.parametrize("path", _examples("verifiable-presentation"), ids=lambda path: path.stem)
-def test_published_presentations(path: Path) -> None:
-    check_presentation(json.loads(path.read_text(encoding="utf-8")))

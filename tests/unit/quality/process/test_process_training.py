@@ -19,12 +19,9 @@ from millmark.quality.process.telemetry import (
     CAPACITY,
     SETPOINTS,
     STEP_S,
-    Kpis,
     Layout,
     Telemetry,
-    Times,
     load_telemetry,
-    read_kpis,
     run_line,
     split_runs,
 )
@@ -201,49 +198,6 @@ def test_a_missing_row_ends_a_run(tmp_path: Path) -> None:
     assert found.run.max() == 3
     with pytest.raises(InputError, match="no two rows are 7 s apart"):
         load_telemetry([path], 7)
-
-
-# ISO 22400-2
-
-
-TIMES = Times(
-    planned_busy_s=28_800,
-    busy_s=25_000,
-    production_s=21_600,
-    execution_s=27_000,
-    run_s_per_item=30,
-    produced=600,
-    good=570,
-)
-
-
-def test_the_indicators_are_those_of_the_standard() -> None:
-    """Worked by hand: 6 of 8 hours, 600 items of half a minute in them, 570 of them good."""
-    found = read_kpis(TIMES)
-    assert found == Kpis(750_000, 925_925, 864_000, 833_333, 950_000, 593_750)
-    assert found.e_ppm == 791_666
-    assert abs(found.oee_ppm - found.availability_ppm * found.e_ppm // 1_000_000) <= 1
-
-
-def test_an_idle_period_has_zeros() -> None:
-    assert read_kpis(Times(3600, 0, 0, 0, 30, 0, 0)) == Kpis(0, 0, 0, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"good": 601},
-        {"production_s": 25_001},
-        {"busy_s": 27_001},
-        {"planned_busy_s": 21_599},
-        {"run_s_per_item": 37},
-        {"produced": -1, "good": -1},
-        {"produced": 600.0},
-    ],
-)
-def test_times_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        replace(TIMES, **changes)
 
 
 # Commands
