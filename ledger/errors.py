@@ -11,8 +11,7 @@
         GenealogyError           lots are their own ancestors
         FootprintError           a footprint is malformed, incomplete or does not add up
           RegisterError          readings of an energy register cannot be those of one register
-          FactorError            an emission factor is malformed, unknown or of another kind
-            FactorExpiredError   an emission factor is not valid when it is used
+          FactorError            an emission factor is malformed, unknown, of another kind or not valid when it is used
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               a trust file or checkpoint file is malformed
         RequestError             a forward request is malformed, or must not be relayed
@@ -179,15 +178,9 @@ class RegisterError(FootprintError):
 
 
 class FactorError(FootprintError):
-    """An emission factor is malformed, unknown or of another kind."""
+    """An emission factor is malformed, unknown, of another kind or not valid when it is used."""
 
     code = "factor-invalid"
-
-
-class FactorExpiredError(FactorError):
-    """An emission factor is not valid when it is used."""
-
-    code = "factor-expired"
 
 
 class BundleError(InputError):

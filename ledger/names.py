@@ -31,7 +31,6 @@ from millmark.ledger.signatures import ORDER
 PUBLIC_KEY_BYTES = 33
 PROOF_BYTES = 81
 """Gamma, a compressed point of 33 bytes; c, 16 bytes; s, 32 bytes; both big-endian."""
-OUTPUT_BYTES = 32
 
 _SUITE = b"\xfe"
 _ENCODE, _CHALLENGE, _HASH = b"\x01", b"\x02", b"\x03"

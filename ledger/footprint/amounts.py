@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256
-from millmark.ledger.errors import FactorError, FactorExpiredError, FootprintError
+from millmark.ledger.errors import FactorError, FootprintError
 
 _HEX32 = re.compile("0x[0-9a-f]{64}")
 
@@ -214,8 +214,7 @@ class Factor:
         return _UNITS[self.unit][0]
 
     def verify_use(self, kinds: Iterable[FactorKind], time_s: int) -> None:
-        """Raises FactorError if it is of another kind, FactorExpiredError if it does not hold at the time, in seconds
-        since 1970."""
+        """Raises FactorError if it is of another kind, or does not hold at the time, in seconds since 1970."""
         allowed = tuple(kinds)
         if self.kind not in allowed:
             raise FactorError(
@@ -223,7 +222,7 @@ class Factor:
             )
         day = datetime.fromtimestamp(time_s, UTC).date()
         if not self.first_day <= day <= self.last_day:
-            raise FactorExpiredError(
+            raise FactorError(
                 f"the factor {self.key} holds from {self.first_day} to {self.last_day}, and is used on {day}",
                 hint="use a table with the factor of that time",
             )

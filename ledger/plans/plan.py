@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans import call as form
+from millmark.ledger.plans import form
+from millmark.ledger.plans.form import LEFT_OUT, Amount, Between, Called, Form, Hash, Id, OperationNumber, Slot
 
 PLAN_FORMAT = "millmark.plan"
 MAX_SLOT_PRICE = 2**40
@@ -61,101 +62,76 @@ class Cause:
             place = {"stream": to_hex(self.stream), "leaf": self.leaf}
         return {"kind": self.kind.value, **place, "text": self.text}
 
+    @classmethod
+    def parse(cls, value: Json) -> Cause:
+        """Build a cause from its JSON. Raises PlanError."""
+        by_record = isinstance(value, dict) and "record" in value
+        members = form.read_object(
+            value, "a cause", ("kind", "record", "text") if by_record else ("kind", "stream", "leaf", "text")
+        )
+        kind = form.read_text(members["kind"], "the kind of a cause")
+        if kind not in frozenset(CauseKind):
+            raise PlanError(f"the cause {kind[:60]!a} is unknown", hint=f"one of {', '.join(CauseKind)}")
+        text = form.read_text(members["text"], "the text of a cause")
+        if by_record:
+            return cls(CauseKind(kind), text, record=form.read_integer(members["record"], "the record of a cause"))
+        stream = form.read_bytes(members["stream"], "the stream of a cause")
+        return cls(CauseKind(kind), text, stream, form.read_integer(members["leaf"], "the leaf of a cause"))
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Form):
     """One operation on one machine."""
 
-    order: bytes
-    """Subject, 32 bytes."""
-    operation: int
-    offer: bytes
-    """Leaf hash of the offer, 32 bytes."""
-    machine: int
-    owner: int
-    start: int
+    WHAT = "a row"
+    order: Hash
+    """Subject."""
+    operation: OperationNumber
+    offer: Hash
+    """Leaf hash of the offer."""
+    machine: Id
+    owner: Id
+    start: Slot
     """First slot."""
     end: int
     """Slot after the last one."""
-    price: int
-    wh: int
-    co2e_mg: int
+    price: Amount
+    wh: Annotated[Amount, Called("Wh")]
+    co2e_mg: Annotated[Amount, Called("mg CO2e")]
 
-    def __post_init__(self) -> None:
-        form.check_size(self.order, "the order of a row", 32)
-        form.check_range(self.operation, "the operation of a row", 0, form.MAX_OPERATIONS - 1)
-        form.check_size(self.offer, "the offer of a row", 32)
-        form.check_range(self.machine, "the machine of a row", 1, form.MAX_ID)
-        form.check_range(self.owner, "the owner of a row", 1, form.MAX_ID)
-        form.check_range(self.start, "the start of a row", 0, form.MAX_SLOTS)
+    def verify(self) -> None:
         form.check_range(self.end, "the end of a row", self.start + 1, 2 * form.MAX_SLOTS)
-        form.check_range(self.price, "the price of a row", 0, form.MAX_AMOUNT)
-        form.check_range(self.wh, "the Wh of a row", 0, form.MAX_AMOUNT)
-        form.check_range(self.co2e_mg, "the mg CO2e of a row", 0, form.MAX_AMOUNT)
 
     @property
     def key(self) -> Key:
         return self.order, self.operation
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "order": to_hex(self.order),
-            "operation": self.operation,
-            "offer": to_hex(self.offer),
-            "machine": self.machine,
-            "owner": self.owner,
-            "start": self.start,
-            "end": self.end,
-            "price": self.price,
-            "wh": self.wh,
-            "co2e_mg": self.co2e_mg,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(Form):
     """Transport of an order after one of its operations."""
 
-    order: bytes
-    """Subject, 32 bytes."""
-    after: int
-    """Operation that it follows."""
-    origin: int
-    """Participant; `from` in JSON."""
-    destination: int
-    """Participant; `to` in JSON."""
-    carrier: int
+    WHAT = "a leg"
+    order: Hash
+    """Subject."""
+    after: Annotated[OperationNumber, Called("the operation before a leg")]
+    origin: Annotated[Id, Called("origin", "from")]
+    """Participant."""
+    destination: Annotated[Id, Called("destination", "to")]
+    """Participant."""
+    carrier: Annotated[int, Between(0, form.MAX_ID)]
     """Participant, or 0 for none."""
-    start: int
+    start: Annotated[int, Between(0, 2 * form.MAX_SLOTS)]
     end: int
     """Slot of arrival: the next operation may start in it."""
-    cost: int
+    cost: Amount
 
-    def __post_init__(self) -> None:
-        form.check_size(self.order, "the order of a leg", 32)
-        form.check_range(self.after, "the operation before a leg", 0, form.MAX_OPERATIONS - 1)
-        form.check_range(self.origin, "the origin of a leg", 1, form.MAX_ID)
-        form.check_range(self.destination, "the destination of a leg", 1, form.MAX_ID)
-        form.check_range(self.carrier, "the carrier of a leg", 0, form.MAX_ID)
-        form.check_range(self.start, "the start of a leg", 0, 2 * form.MAX_SLOTS)
+    def verify(self) -> None:
         form.check_range(self.end, "the end of a leg", self.start, 4 * form.MAX_SLOTS)
-        form.check_range(self.cost, "the cost of a leg", 0, form.MAX_AMOUNT)
 
     @property
     def key(self) -> Key:
         return self.order, self.after
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "order": to_hex(self.order),
-            "after": self.after,
-            "from": self.origin,
-            "to": self.destination,
-            "carrier": self.carrier,
-            "start": self.start,
-            "end": self.end,
-            "cost": self.cost,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +175,32 @@ class Cost:
             "total": self.total,
         }
 
+    @classmethod
+    def parse(cls, value: Json) -> Cost:
+        """Build a cost from its JSON. Raises PlanError, also when the total is not the sum of the parts."""
+        names = ("price", "transport", "tardiness", "carbon", "total")
+        members = form.read_object(value, "a plan's cost", names, ("spent",))
+        *parts, total = (form.read_integer(members[name], f"the {name} in a plan's cost") for name in names)
+        if "spent" in members:
+            spent, what = members["spent"], "the amount spent in a plan's cost"
+            form.check_range(form.read_integer(spent, what), what, 1, MAX_SAFE_INTEGER)
+            parts.append(form.read_integer(spent, what))
+        if (cost := cls(*parts)).total != total:
+            raise PlanError(f"the total in a plan's cost is {total}, and its parts add up to {cost.total}")
+        return cost
+
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Form):
     """Slot prices, and the lower bound that follows from them."""
 
-    value: int
+    WHAT = "the bound of a plan"
+    value: Annotated[int, Called("the bound of a plan")]
     """No plan on the same offers costs less."""
-    prices: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+    prices: Annotated[tuple[_MachinePrices, ...], Called("the slot prices of a plan")]
     """Machine and its pairs of slot and price, ascending; slots left out have price 0."""
 
-    def __post_init__(self) -> None:
+    def verify(self) -> None:
         form.check_sum(self.value, "the bound of a plan")
         form.check_count(self.prices, "machines with slot prices", 0, form.MAX_OFFERS)
         form.check_ascending([machine for machine, _ in self.prices], "the machines with slot prices")
@@ -220,59 +211,55 @@ class Bound:
                 form.check_range(slot, "a slot with a price", 0, form.MAX_SLOTS)
                 form.check_range(price, f"the price of slot {slot} of machine {machine}", 1, MAX_SLOT_PRICE)
 
-    def to_json(self) -> dict[str, Json]:
-        prices: list[Json] = [[machine, [list(pair) for pair in slots]] for machine, slots in self.prices]
-        return {"value": self.value, "prices": prices}
+
+_MachinePrices = tuple[
+    Annotated[int, Called("a machine with slot prices")],
+    Annotated[tuple[Annotated[tuple[int, int], Called("a slot price")], ...], Called("a machine's slot prices")],
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Form):
     """Rows chosen from offers. Recorded as an entry of kind `LeafKind.PLAN` in the coordinator's own stream."""
 
-    call: bytes
-    """Digest of the call, 32 bytes."""
-    offers: tuple[bytes, ...]
+    WHAT, FORMAT = "a plan", PLAN_FORMAT
+    call: Hash
+    """Digest of the call."""
+    offers: tuple[Hash, ...]
     """Leaf hashes of all offers that count, ascending."""
-    tie: bytes
-    """Hash of the first block at or after the time when the call closes, 32 bytes."""
+    tie: Annotated[Hash, Called("tie hash")]
+    """Hash of the first block at or after the time when the call closes."""
     rows: tuple[Row, ...]
     """Ascending by order and operation."""
     legs: tuple[Leg, ...]
     """Ascending by order and operation before."""
     cost: Cost
     bound: Bound
-    before: bytes | None = None
+    before: Annotated[Hash | None, Called("the plan before")] = None
     """Digest of the plan that this one replaces."""
     cause: Cause | None = None
     """Why it does."""
-    now: int = 0
+    now: Annotated[Slot, Called("first slot")] = 0
     """Slot from which rows that are not fixed may start."""
-    dropped: tuple[bytes, ...] = ()
+    dropped: Annotated[tuple[Hash, ...], Called("dropped offers")] = ()
     """Leaf hashes of offers that the cause took away, or those of earlier plans, ascending: they are not among
     `offers`."""
-    fixed: tuple[Key, ...] = ()
+    fixed: Annotated[tuple[Key, ...], Called("fixed rows")] = ()
     """Rows of the plan before that stay, ascending."""
-    reworked: tuple[Row, ...] = ()
+    reworked: Annotated[tuple[Row, ...], Called("reworked rows"), LEFT_OUT] = ()
     """Rows of plans before that were carried out and whose part failed, ascending by order and operation, of one
     operation the first one first: `rows` has its rework. They count in the cost."""
 
-    def __post_init__(self) -> None:
-        form.check_size(self.call, "the call of a plan", 32)
-        form.check_size(self.tie, "the tie hash of a plan", 32)
+    def verify(self) -> None:
         if (self.before is None) != (self.cause is None):
             raise PlanError("a plan names a plan before without a cause, or a cause without a plan before")
-        if self.before is not None:
-            form.check_size(self.before, "the plan before", 32)
-        elif self.dropped or self.fixed or self.now or self.reworked:
+        if self.before is None and (self.dropped or self.fixed or self.now or self.reworked):
             raise PlanError(
                 "a plan without one before drops offers, fixes or reworks rows, or starts later than slot 0"
             )
-        form.check_range(self.now, "the first slot of a plan", 0, form.MAX_SLOTS)
         for name, ids in (("offers", self.offers), ("dropped offers", self.dropped)):
             form.check_count(ids, f"{name} of a plan", 0, form.MAX_OFFERS)
             form.check_ascending(ids, f"the {name} of a plan")
-            for item in ids:
-                form.check_size(item, f"one of the {name} of a plan", 32)
         if not frozenset(self.offers).isdisjoint(self.dropped):
             raise PlanError("a plan has an offer both among its offers and among those dropped")
         form.check_ascending(self.fixed, "the fixed rows of a plan")
@@ -283,26 +270,6 @@ class Plan:
     def newly_dropped(self, before: Plan) -> frozenset[bytes]:
         """What this plan's own cause took away, and not that of the plan `before` or of an earlier one."""
         return frozenset(self.dropped) - frozenset(before.dropped)
-
-    def to_json(self) -> dict[str, Json]:
-        """Without `reworked` if that is empty: plans were first written without it, and their digests stay."""
-        return {
-            "format": PLAN_FORMAT,
-            "version": 1,
-            "call": to_hex(self.call),
-            "before": None if self.before is None else to_hex(self.before),
-            "cause": None if self.cause is None else self.cause.to_json(),
-            "now": self.now,
-            "offers": [to_hex(item) for item in self.offers],
-            "dropped": [to_hex(item) for item in self.dropped],
-            "tie": to_hex(self.tie),
-            "fixed": [[to_hex(order), operation] for order, operation in self.fixed],
-            **({"reworked": [row.to_json() for row in self.reworked]} if self.reworked else {}),
-            "rows": [row.to_json() for row in self.rows],
-            "legs": [leg.to_json() for leg in self.legs],
-            "cost": self.cost.to_json(),
-            "bound": self.bound.to_json(),
-        }
 
     @property
     def digest(self) -> bytes:
@@ -332,122 +299,3 @@ def _check_reworked(plan: Plan) -> None:
     if unknown := set(keys) - {row.key for row in plan.rows}:
         order, operation = min(unknown)
         raise PlanError(f"operation {operation + 1} of order {to_hex(order)} is reworked, and has no row")
-
-
-def parse_plan(value: Json) -> Plan:
-    """Build a plan from its JSON. Raises PlanError."""
-    names = ("call", "before", "cause", "now", "offers", "dropped", "tie", "fixed", "rows", "legs", "cost", "bound")
-    members = form.read_document(value, "a plan", PLAN_FORMAT, names, ("reworked",))
-    reworked = form.read_optional_array(members, "reworked", "the reworked rows of a plan")
-    before, cause = members["before"], members["cause"]
-    return Plan(
-        call=form.read_bytes(members["call"], "the call of a plan"),
-        before=None if before is None else form.read_bytes(before, "the plan before"),
-        cause=None if cause is None else parse_cause(cause),
-        now=form.read_integer(members["now"], "the first slot of a plan"),
-        offers=read_ids(members["offers"], "the offers of a plan"),
-        dropped=read_ids(members["dropped"], "the dropped offers of a plan"),
-        tie=form.read_bytes(members["tie"], "the tie hash of a plan"),
-        fixed=tuple(_parse_key(item) for item in form.read_array(members["fixed"], "the fixed rows of a plan")),
-        reworked=tuple(parse_row(item) for item in reworked),
-        rows=tuple(parse_row(item) for item in form.read_array(members["rows"], "the rows of a plan")),
-        legs=tuple(parse_leg(item) for item in form.read_array(members["legs"], "the legs of a plan")),
-        cost=parse_cost(members["cost"]),
-        bound=parse_bound(members["bound"]),
-    )
-
-
-def parse_row(value: Json) -> Row:
-    """Build a row from its JSON. Raises PlanError."""
-    names = ("order", "operation", "offer", "machine", "owner", "start", "end", "price", "wh", "co2e_mg")
-    members = form.read_object(value, "a row", names)
-    numbers = {
-        name: form.read_integer(members[name], f"the {name} of a row")
-        for name in names
-        if name not in ("order", "offer")
-    }
-    return Row(
-        order=form.read_bytes(members["order"], "the order of a row"),
-        offer=form.read_bytes(members["offer"], "the offer of a row"),
-        **numbers,
-    )
-
-
-def parse_leg(value: Json) -> Leg:
-    """Build a leg from its JSON. Raises PlanError."""
-    names = ("order", "after", "from", "to", "carrier", "start", "end", "cost")
-    members = form.read_object(value, "a leg", names)
-    after, origin, destination, carrier, start, end, cost = (
-        form.read_integer(members[name], f"the {name} of a leg") for name in names[1:]
-    )
-    order = form.read_bytes(members["order"], "the order of a leg")
-    return Leg(order, after, origin, destination, carrier, start, end, cost)
-
-
-def parse_cause(value: Json) -> Cause:
-    """Build a cause from its JSON. Raises PlanError."""
-    by_record = isinstance(value, dict) and "record" in value
-    members = form.read_object(
-        value, "a cause", ("kind", "record", "text") if by_record else ("kind", "stream", "leaf", "text")
-    )
-    kind = form.read_text(members["kind"], "the kind of a cause")
-    if kind not in frozenset(CauseKind):
-        raise PlanError(f"the cause {kind[:60]!a} is unknown", hint=f"one of {', '.join(CauseKind)}")
-    text = form.read_text(members["text"], "the text of a cause")
-    if by_record:
-        return Cause(CauseKind(kind), text, record=form.read_integer(members["record"], "the record of a cause"))
-    return Cause(
-        CauseKind(kind),
-        text,
-        stream=form.read_bytes(members["stream"], "the stream of a cause"),
-        leaf=form.read_integer(members["leaf"], "the leaf of a cause"),
-    )
-
-
-def parse_cost(value: Json) -> Cost:
-    """Build a cost from its JSON. Raises PlanError, also when the total is not the sum of the parts."""
-    names = ("price", "transport", "tardiness", "carbon", "total")
-    members = form.read_object(value, "a plan's cost", names, ("spent",))
-    price, transport, tardiness, carbon, total = (
-        form.read_integer(members[name], f"the {name} in a plan's cost") for name in names
-    )
-    cost = Cost(price, transport, tardiness, carbon, read_spent(members, "a plan's cost"))
-    if cost.total != total:
-        raise PlanError(f"the total in a plan's cost is {total}, and its parts add up to {cost.total}")
-    return cost
-
-
-def read_spent(members: Mapping[str, Json], what: str) -> int:
-    """What was spent on rows that are reworked: 0 if the member is left out, which is the one form for that."""
-    if "spent" not in members:
-        return 0
-    spent = form.read_integer(members["spent"], f"the amount spent in {what}")
-    form.check_range(spent, f"the amount spent in {what}", 1, MAX_SAFE_INTEGER)
-    return spent
-
-
-def parse_bound(value: Json) -> Bound:
-    """Build a bound from its JSON. Raises PlanError."""
-    members = form.read_object(value, "the bound of a plan", ("value", "prices"))
-    prices = []
-    for item in form.read_array(members["prices"], "the slot prices of a plan"):
-        machine, slots = form.read_array(item, "a machine's slot prices", 2)
-        pairs = tuple(_parse_slot(pair) for pair in form.read_array(slots, "a machine's slot prices"))
-        prices.append((form.read_integer(machine, "a machine with slot prices"), pairs))
-    return Bound(form.read_integer(members["value"], "the bound of a plan"), tuple(prices))
-
-
-def read_ids(value: Json, what: str) -> tuple[bytes, ...]:
-    return tuple(form.read_bytes(item, f"an item of {what}") for item in form.read_array(value, what))
-
-
-def _parse_slot(value: Json) -> tuple[int, int]:
-    slot, price = form.read_integers(value, "a slot price", 2)
-    return slot, price
-
-
-def _parse_key(value: Json) -> Key:
-    order, operation = form.read_array(value, "a fixed row", 2)
-    return form.read_bytes(order, "the order of a fixed row"), form.read_integer(
-        operation, "the operation of a fixed row"
-    )

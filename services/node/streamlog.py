@@ -47,7 +47,7 @@ from millmark.services.node.events import Event, LogBusyError, LogError, LogFull
 # file can be detected only by the anchors on the ledger.
 
 _MAGIC = b"millmark.log.v1\0"
-_MARKER_BYTES = _DIGEST_BYTES = 16
+_DIGEST_BYTES = 16
 _FILE = struct.Struct(">16s32s16s")
 _HEAD = struct.Struct(">16s16sQII")
 _ENTRY = struct.Struct(">IQ32s")

@@ -14,8 +14,8 @@ from millmark.ledger.canonical import Json, canonical_json, to_hex
 from millmark.ledger.claims import Claims
 from millmark.ledger.errors import PlanError, Retry
 from millmark.ledger.evidence import LeafKind
-from millmark.ledger.plans.call import CALL_FORMAT, Call, Objective, parse_call, parse_objective
-from millmark.ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.call import CALL_FORMAT, Call, Objective
+from millmark.ledger.plans.offer import OFFER_FORMAT, WITHDRAWAL_FORMAT, Offer, OfferWithdrawal
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import (
@@ -111,7 +111,7 @@ class _Verifier:
         commitments = {call.objective: row for row in self.arrival.calls for call in (self._calls[row.digest],)}
         for value in objectives:
             try:
-                objective: Objective = parse_objective(value)
+                objective: Objective = Objective.parse(value)
             except PlanError as error:
                 raise PlanningError(f"an objective in it is malformed: {error.cause}") from None
             row = commitments.get(objective.commitment)
@@ -120,7 +120,7 @@ class _Verifier:
             row.objective = canonical_json(objective.to_json()).decode()
 
     def _call(self, opened: papers.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
-        call = parse_call(opened.entry)
+        call = Call.parse(opened.entry)
         if (call.chain_id, call.ledger) != (self._ledger.chain_id, self._ledger.ledger):
             raise PlanningError("a call in it is for another ledger")
         if call.coordinator != self._record.participant:
@@ -134,7 +134,7 @@ class _Verifier:
         return What.CALL, call.digest
 
     def _offer(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
-        offer = parse_offer(opened.entry)
+        offer = Offer.parse(opened.entry)
         call = self._known(offer.call)
         self._verify_reader(call)
         machine = self._rows.get(MachineRow, offer.machine)
@@ -150,7 +150,7 @@ class _Verifier:
         return What.OFFER, offer.call
 
     def _withdrawal(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
-        withdrawal = parse_offer_withdrawal(opened.entry)
+        withdrawal = OfferWithdrawal.parse(opened.entry)
         self._verify_reader(self._known(withdrawal.call))
         return What.WITHDRAWAL, withdrawal.call
 

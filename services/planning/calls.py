@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import Claims, Field
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans.call import Call, Job, Need, Objective, Operation, parse_need
+from millmark.ledger.plans.call import Call, Job, Need, Objective, Operation
 from millmark.ledger.records import AssignmentState, OrderState
 from millmark.ledger.store import Book, Registry, Rows
 from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow
@@ -55,7 +55,7 @@ def needs_of(claims: Claims | None, count: int, name: str) -> dict[int, Need]:
     found = {}
     for number in range(count):
         try:
-            found[number] = parse_need(_need(claims, number))
+            found[number] = Need.parse(_need(claims, number))
         except PlanError as error:
             raise CallRefusedError(
                 PlanningGround.NO_NEED.write(operation=number + 1, order=name, error=error.cause),

@@ -12,8 +12,8 @@ from millmark.ledger.canonical import Json, parse_hex32, to_hex
 from millmark.ledger.errors import CanonicalError, ClaimsError, InputError, PlanError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.file import PlanPart
-from millmark.ledger.plans.offer import Offer, parse_offer
-from millmark.ledger.plans.plan import CauseKind, Key, Plan, Row, parse_row
+from millmark.ledger.plans.offer import Offer
+from millmark.ledger.plans.plan import CauseKind, Key, Plan, Row
 from millmark.ledger.records import AssignmentState
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AssignmentRow, OperationRow
@@ -129,7 +129,7 @@ def find_row(book: Book, assignment: AssignmentRow) -> ProposedRow | None:
         rework = shown.get("rework", 0)
         if not isinstance(rework, int) or isinstance(rework, bool) or not 0 <= rework <= MAX_REWORKS:
             raise PlanError("it does not say which rework it is")
-        plan, row = parse_hex32(str(shown["plan"])), parse_row(shown["row"])
+        plan, row = parse_hex32(str(shown["plan"])), Row.parse(shown["row"])
         return ProposedRow(plan, row, assignment.claims_root, rework)
     except (CanonicalError, ClaimsError, PlanError) as error:
         cause = PlanningGround.ROW_MALFORMED.write(assignment=assignment.sequence, error=error.cause)
@@ -151,7 +151,7 @@ def verify_row(
     leaf = rows.get(LeafRow, row.offer)
     if leaf is None or leaf.what != What.OFFER or leaf.owner != owner:
         raise RowRefusedError(PlanningGround.OTHERS_OFFER.write(assignment=number))
-    offer, call = parse_offer(leaf.value), find_call(rows, leaf.call)
+    offer, call = Offer.parse(leaf.value), find_call(rows, leaf.call)
     if call is None:
         raise RowRefusedError(PlanningGround.CALL_UNKNOWN.write(assignment=number))
     different = _find_difference(assignment, row, offer)

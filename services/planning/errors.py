@@ -6,7 +6,6 @@ MillmarkError
   PlanningError            a call, an offer or a plan cannot be made, taken or shown
     CalendarError          the owner's calendar cannot be used
     CallRefusedError       a call cannot be made of these orders, or is not one of its sender's
-    OfferRefusedError      an offer does not count: late, expired, doubled, withdrawn, or of a machine not the owner's
     RowRefusedError        a row of a plan is not what its owner offered
     ForecastError          a forecast cannot be made, read or scored
     OmissionRefusedError   a file does not prove that an offer was left out
@@ -33,12 +32,6 @@ class CallRefusedError(PlanningError):
     """A call cannot be made of these orders, or is not one of its sender's."""
 
     code = "call-refused"
-
-
-class OfferRefusedError(PlanningError):
-    """An offer does not count: late, expired, doubled, withdrawn, or of a machine that is not the owner's."""
-
-    code = "offer-refused"
 
 
 class RowRefusedError(PlanningError):

@@ -15,7 +15,7 @@ from millmark.ledger.errors import ChainError, InputError, MillmarkError, StoreE
 from millmark.ledger.plans import check, offer
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.file import PlanFile
-from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan, parse_plan
+from millmark.ledger.plans.plan import Cause, CauseKind, Key, Plan
 from millmark.ledger.records import AssignmentState, CertificateState, Verdict
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Rows, Store
@@ -444,7 +444,7 @@ def _read(row: AttemptRow, now_ms: int) -> Attempt:
         cpu_s=row.cpu_s,
         seed=row.seed,
         entry=json.loads(row.entry) if row.entry else None,
-        plan=parse_plan(json.loads(row.plan)) if row.plan else None,
+        plan=Plan.parse(json.loads(row.plan)) if row.plan else None,
         moved=None if row.moved < 0 else row.moved,
         steps=tuple(json.loads(row.steps)),
         problem=PlanningGround.MAKER_STOPPED.write() if is_gone else row.problem if not row.until_ms else "",

@@ -20,7 +20,7 @@ from millmark.ledger.canonical import Json, parse_hex32, to_hex
 from millmark.ledger.errors import MillmarkError, PlanError, UnplannableError
 from millmark.ledger.plans.check import PlanCheck, check_plan
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
-from millmark.ledger.plans.plan import Key, parse_cause
+from millmark.ledger.plans.plan import Cause, Key
 from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.schedule import Made, Replan, make_plan
 
@@ -103,7 +103,7 @@ def _read(data: bytes) -> Task:
             frozenset((parse_hex32(order), at) for order, at in why[name]) for name in ("started", "accepted", "rework")
         )
         dropped = frozenset(map(parse_hex32, why["dropped"]))
-        replan = Replan(parse_cause(why["cause"]), why["now"], started, accepted, dropped, rework)
+        replan = Replan(Cause.parse(why["cause"]), why["now"], started, accepted, dropped, rework)
     return Task(
         parse_plan_file(b64decode(found["file"])), parse_hex32(found["tie"]), replan, found["cpu_s"], found["seed"]
     )

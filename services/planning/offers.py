@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from millmark.ledger import canonical, errors
 from millmark.ledger.plans.call import Call, Capability, Job, Operation, why_not_capable
-from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
 from millmark.ledger.store.rows import MachineRow
 from millmark.services.planning import calls, consent
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
-from millmark.services.planning.errors import CalendarError, CallRefusedError, OfferRefusedError, PlanningGround
+from millmark.services.planning.errors import CalendarError, CallRefusedError, PlanningError, PlanningGround
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.reading import Shelf, find_capability, need_call
 from millmark.services.planning.repository import LeafRow, What
@@ -246,7 +246,7 @@ def find_own_machines(
     find_machine: Callable[[str], int],
     wanted: Collection[int] | None = None,
 ) -> list[OwnMachine]:
-    """The company's machines in its calendar, or those of them that are wanted. Raises OfferRefusedError for one that
+    """The company's machines in its calendar, or those of them that are wanted. Raises PlanningError for one that
     is not the company's, and InputError if there are none."""
     found = []
     for plan in calendar.machines:
@@ -257,7 +257,7 @@ def find_own_machines(
         if row is None or row.owner != me or row.retired_at:
             is_own = row is not None and row.owner == me
             why = PlanningGround.MACHINE_RETIRED if is_own else PlanningGround.MACHINE_NOT_OWN
-            raise OfferRefusedError(why.write(machine=plan.machine), hint="correct calendar.toml")
+            raise PlanningError(why.write(machine=plan.machine), hint="correct calendar.toml")
         capability = find_capability(shelf.book, row.claims_root)
         busy = consent.find_busy(shelf.rows, shelf.book, call, number, me)
         efficiency = FeedbackRepository(shelf.connection).condition(number).efficiency_per_mille
@@ -280,16 +280,16 @@ def build_new_offers(
 
 
 def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int) -> dict[int, list[OfferWithdrawal]]:
-    """The withdrawals of own offers, by machine. Raises OfferRefusedError for an offer of another company, and once its
+    """The withdrawals of own offers, by machine. Raises PlanningError for an offer of another company, and once its
     call has closed."""
     closed = {one.digest for one in shelf.planning.calls() if one.closes <= now_s}
     found: dict[int, list[OfferWithdrawal]] = {}
     for row in rows:
         if row.owner != me:
-            raise OfferRefusedError(PlanningGround.OFFER_NOT_OWN.write(offer=canonical.to_hex(row.leaf)))
+            raise PlanningError(PlanningGround.OFFER_NOT_OWN.write(offer=canonical.to_hex(row.leaf)))
         if row.call in closed:
-            raise OfferRefusedError(PlanningGround.OFFER_STANDS.write(), hint="decline the row it leads to")
-        found.setdefault(parse_offer(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
+            raise PlanningError(PlanningGround.OFFER_STANDS.write(), hint="decline the row it leads to")
+        found.setdefault(Offer.parse(row.value).machine, []).append(OfferWithdrawal(row.call, row.leaf))
     return dict(sorted(found.items()))
 
 
@@ -300,8 +300,8 @@ def own_leaves(shelf: Shelf, call: Call, what: str, me: int) -> list[LeafRow]:
 
 def _offered(shelf: Shelf, call: Call, me: int) -> set[tuple[bytes, int, int]]:
     """Order, operation and machine of the company's offers that were not withdrawn."""
-    gone = {parse_offer_withdrawal(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
+    gone = {OfferWithdrawal.parse(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
     offers: list[Offer] = [
-        parse_offer(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
+        Offer.parse(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
     ]
     return {(one.order, one.operation, one.machine) for one in offers}

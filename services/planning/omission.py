@@ -19,8 +19,8 @@ from typing import Final, TypeAlias
 from millmark.ledger import claims, errors, evidence
 from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
 from millmark.ledger.headers import BlockHeader, parse_header
-from millmark.ledger.plans.call import Call, parse_call
-from millmark.ledger.plans.offer import Offer, parse_offer
+from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.offer import Offer
 from millmark.ledger.signatures import Address, Signer
 from millmark.ledger.slots import KeySlots, decode_struct, slots_of
 from millmark.ledger.store import Registry, Rows
@@ -205,7 +205,7 @@ def verify_omission(omission: Omission, find_key: FindKey) -> Offer:
 def _verify_offer(omission: Omission) -> Offer:
     call = omission.call
     try:
-        offer = parse_offer(omission.offer.entry)
+        offer = Offer.parse(omission.offer.entry)
         reason = why_not_lawful(call, offer, {offer.machine: offer.owner})
     except errors.PlanError as error:
         raise OmissionRefusedError(f"the offer is malformed: {error.cause}") from None
@@ -271,7 +271,7 @@ def parse_omission(data: bytes) -> Omission:
     if value.keys() != _MEMBERS or value["version"] != 1:
         raise OmissionRefusedError("it is malformed, or of another version than 1", hint="update this program")
     try:
-        call, offer = parse_call(value["call"]), parse_opened_leaf(value["offer"])
+        call, offer = Call.parse(value["call"]), parse_opened_leaf(value["offer"])
         receipt = _parse_receipt(value["receipt"], call.digest, offer.leaf)
         disclosure, registry = claims.parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
         return Omission(call, offer, receipt, parse_seal(value["seal"]), disclosure, registry)

@@ -16,20 +16,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from millmark.ledger import errors
-from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, to_hex
 from millmark.ledger.claims import MAX_BYTES, Claims, Field, Path, build_claims, parse_claims
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import HASH_BYTES, Tree, leaf_hash, verify_inclusion
-from millmark.ledger.plans.call import Call, Objective, parse_call
-from millmark.ledger.plans.file import PART_FORMAT, PlanPart, parse_part
-from millmark.ledger.plans.offer import Offer, OfferWithdrawal, parse_offer
-from millmark.ledger.plans.plan import PLAN_FORMAT, Plan, parse_plan
+from millmark.ledger.plans.call import Call, Objective
+from millmark.ledger.plans.file import PART_FORMAT, PlanPart
+from millmark.ledger.plans.form import Form, Hash, Size
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
+from millmark.ledger.plans.plan import PLAN_FORMAT, Plan
 from millmark.ledger.signatures import Address, Signature, Signer, recover_address
 from millmark.ledger.store import Book, Connection, Rows
 from millmark.ledger.store.rows import DocumentRow, MachineRow
@@ -53,26 +54,17 @@ _EMPTY = tuple((name,) for name in _LISTS)
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSeal:
+class PlanSeal(Form):
     """What is in the stream of a plan."""
 
-    call: bytes
-    plan: bytes
+    WHAT, FORMAT = "the seal of a plan", SEAL_FORMAT
+    call: Hash
+    plan: Hash
     """Digest of the plan."""
-    claims: bytes
+    claims: Hash
     """Claims root of its document."""
-    signature: bytes
-    """65 bytes: r, s and v = 27 or 28."""
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "format": SEAL_FORMAT,
-            "version": 1,
-            "call": to_hex(self.call),
-            "plan": to_hex(self.plan),
-            "claims": to_hex(self.claims),
-            "signature": to_hex(self.signature),
-        }
+    signature: Annotated[bytes, Size(65)]
+    """r, s and v = 27 or 28."""
 
     def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
         """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
@@ -107,14 +99,10 @@ def build_seal(plan: Plan, chain_id: int, ledger: bytes, signer: Signer) -> tupl
 
 def parse_seal(value: Json) -> PlanSeal:
     """Raises PlanningError."""
-    names = {"format", "version", "call", "plan", "claims", "signature"}
-    if not isinstance(value, dict) or value.keys() != names or value["format"] != SEAL_FORMAT or value["version"] != 1:
-        raise PlanningError("it is not the seal of a plan of version 1", hint="update this program")
     try:
-        call, plan, claims = (parse_hex32(str(value[name])) for name in ("call", "plan", "claims"))
-        return PlanSeal(call, plan, claims, _hex(value["signature"]))
-    except (errors.CanonicalError, errors.PlanError):
-        raise PlanningError("the seal of a plan is malformed") from None
+        return PlanSeal.parse(value)
+    except errors.PlanError as error:
+        raise PlanningError(f"the seal of a plan is malformed: {error.cause}", hint=error.hint) from None
 
 
 def list_shown(claims: Claims, participant: int) -> list[Path]:
@@ -132,7 +120,7 @@ def read_plan(claims: Claims, seal: PlanSeal) -> Plan | None:
         members |= {name: [_read(one) for one in _items(shown[name])] for name in _LISTS if name in shown}
         bound = _object(shown["bound"])
         members |= {"cost": shown["cost"], "bound": {"value": bound["value"], "prices": _read(bound["prices"])}}
-        plan = parse_plan({"format": PLAN_FORMAT, "version": 1, **members})
+        plan = Plan.parse({"format": PLAN_FORMAT, "version": 1, **members})
     except (errors.PlanError, errors.ClaimsError, KeyError) as error:
         raise PlanningError(f"the document of a plan is malformed: {getattr(error, 'cause', error)}") from None
     if (plan.digest, plan.call) != (seal.plan, seal.call) or shown.get("plan") != to_hex(seal.plan):
@@ -153,7 +141,7 @@ def read_part(claims: Claims, seal: PlanSeal, participant: int) -> PlanPart:
         members["plan"], members["total"] = known["plan",], known["cost", "total"]
         members["bound"] = {"value": known["bound", "value"], "prices": _read(known["bound", "prices"])}
         members["participant"] = participant
-        part = parse_part({"format": PART_FORMAT, "version": 1, **members})
+        part = PlanPart.parse({"format": PART_FORMAT, "version": 1, **members})
     except (errors.PlanError, KeyError) as error:
         raise PlanningError(f"the part of a plan is malformed: {getattr(error, 'cause', error)}") from None
     if (part.plan, part.call) != (seal.plan, seal.call):
@@ -163,12 +151,6 @@ def read_part(claims: Claims, seal: PlanSeal, participant: int) -> PlanPart:
 
 def _digest(chain_id: int, ledger: bytes, call: bytes, plan: bytes, claims: bytes) -> bytes:
     return typed_digest(chain_id, ledger, _TYPE + call + plan + claims)
-
-
-def _hex(value: Json) -> bytes:
-    if not isinstance(value, str) or not re.fullmatch("0x[0-9a-f]{130}", value):
-        raise errors.PlanError("a signature is malformed")
-    return bytes.fromhex(value[2:])
 
 
 def _may_read(claims: Claims, path: Path, participant: int) -> bool:
@@ -311,7 +293,7 @@ def find_call(rows: Rows, digest: bytes) -> Call | None:
     """A call that is known here."""
     row = rows.get(CallRow, digest)
     leaf = None if row is None else rows.get(LeafRow, row.leaf)
-    return None if leaf is None else parse_call(leaf.value)
+    return None if leaf is None else Call.parse(leaf.value)
 
 
 def called(rows: Rows, leaf: LeafRow) -> set[int]:
@@ -346,7 +328,7 @@ def objective_of(rows: Rows, leaf: LeafRow) -> str:
 def machines_of(rows: Rows, leaf: LeafRow) -> list[MachineRow]:
     """The machine that an offer is of."""
     try:
-        found = rows.get(MachineRow, parse_offer(leaf.value).machine)
+        found = rows.get(MachineRow, Offer.parse(leaf.value).machine)
     except errors.PlanError:
         found = None
     return [] if found is None else [found]

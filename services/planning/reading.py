@@ -10,10 +10,10 @@ from typing import cast
 
 from millmark.ledger import canonical, errors, merkle
 from millmark.ledger.claims import Claims, Field, parse_claims
-from millmark.ledger.plans.call import Call, Capability, Objective, parse_capability, parse_objective
+from millmark.ledger.plans.call import Call, Capability, Objective, parse_capability
 from millmark.ledger.plans.check import Counted, count_offers
 from millmark.ledger.plans.file import Machine, PlanFile, PlanPart
-from millmark.ledger.plans.offer import Anchored, Offer, OpenedOffer, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Plan
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, MachineRow, StreamRow
@@ -66,7 +66,7 @@ def find_objective(planning: PlanningRepository, call: Call) -> Objective | None
     row = planning.call(call.digest)
     if row is None or not row.objective:
         return None
-    return parse_objective(canonical.parse_json(row.objective.encode(), max_bytes=_MAX_BYTES, max_depth=_DEPTH))
+    return Objective.parse(canonical.parse_json(row.objective.encode(), max_bytes=_MAX_BYTES, max_depth=_DEPTH))
 
 
 def open_offers(rows: Rows, planning: PlanningRepository, digest: bytes, book: Book | None = None) -> list[OpenedOffer]:
@@ -134,7 +134,7 @@ class _Opener:
 
     def open(self, row: LeafRow) -> OpenedOffer:
         value = row.value
-        entry = parse_offer(value) if row.what == What.OFFER else parse_offer_withdrawal(value)
+        entry = Offer.parse(value) if row.what == What.OFFER else OfferWithdrawal.parse(value)
         return OpenedOffer(entry, row.salt, self._anchored(row))
 
     def _anchored(self, row: LeafRow) -> Anchored | None:

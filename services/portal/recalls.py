@@ -38,6 +38,7 @@ from millmark.services.portal import charts, models
 from millmark.services.portal.acting import quality, things
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.pages import Catalogue, Forms, Number, PageRoute, Pages, principal_of, say_error
+from millmark.services.portal.proofs import ProofsBusyError
 from millmark.services.serving.requests import BoundedWork
 
 # Arranges what a recall found for its page: the coloured genealogy, holders with what the directory says of them, and
@@ -179,13 +180,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Date of all members, so that the same bundles make the same file; the least that ZIP can say."""
 
 
-class RecallBusyError(errors.MillmarkError):
-    """Too many recalls are being proved at the same time."""
-
-    code = "proofs-busy"
-    retry = errors.Retry.UNCHANGED
-
-
 @dataclass(frozen=True, slots=True)
 class RecallFiles:
     store: Store
@@ -194,7 +188,7 @@ class RecallFiles:
 
     def build_proof(self, found: provenance.Recall, table: str) -> bytes:
         """The bundles about a recall's lots, the trust file for their block, and the list, as a ZIP file. Raises
-        NotFoundError without a node, InputError for more than 500 lots, RecallBusyError, and what building a bundle
+        NotFoundError without a node, InputError for more than 500 lots, ProofsBusyError, and what building a bundle
         raises."""
         if self.chain is None:
             raise errors.NotFoundError("this gateway has no node to build proofs from")
@@ -204,7 +198,7 @@ class RecallFiles:
             )
         with self._work.take() as mine:
             if not mine:
-                raise RecallBusyError("too many recalls are being proved", hint="try again in a minute")
+                raise ProofsBusyError("too many recalls are being proved", hint="try again in a minute")
             bundles = [one.data for one in provenance.build_recall_bundles(self.store, self.chain, found)]
         files = {f"recall-{number}.bundle": data for number, data in enumerate(bundles, 1)}
         if bundles:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import msgspec
+
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import InputError
 from millmark.ledger.store import Book
@@ -104,31 +106,22 @@ class SetpointDocument:
 
 def parse_setpoint(value: Json) -> SetpointDocument:
     """Parse a proposal. Raises InputError for one that has not exactly the members of the format."""
-    members = _object(value, {"format", "version", *SetpointDocument.__slots__})
-    if members["format"] != FORMAT or members["version"] != 1:
-        raise InputError("this is not a proposal of setpoints", hint=f"format {FORMAT}, version 1")
-    values = members["values"]
-    if not isinstance(values, list | tuple):
-        raise InputError("the values of a proposal are not a list")
-    rest: dict[str, Any] = {name: members[name] for name in ("machine", "model", "horizon_s", "unit", "cause")}
-    return SetpointDocument(
-        **rest,
-        values=tuple(SetpointValue(**_object(one, set(SetpointValue.__slots__))) for one in values),
-        expected=Forecast(**_object(members["expected"], set(Forecast.__slots__))),
-        kept=Forecast(**_object(members["kept"], set(Forecast.__slots__))),
-    )
+    try:
+        document = msgspec.convert(value, SetpointDocument)
+    except msgspec.ValidationError as error:
+        raise InputError(f"this is not a proposal of setpoints: {error}", hint="see SETPOINTS.md") from None
+    # Written again: msgspec passes over members that a dataclass does not have, and fills in those that have a default.
+    if document.to_json() != value:
+        raise InputError(
+            "a proposal of setpoints has other members than its format", hint=f"format {FORMAT}, version 1"
+        )
+    return document
 
 
 def setpoint_event_id(number: int, digest: bytes) -> str:
     """Id of the event that has the answer to a proposal. The number alone is this database's: after one that was lost,
     the stream may have an answer to an earlier proposal of that number."""
     return f"setpoint/{number}-{digest.hex()[:8]}"
-
-
-def _object(value: Json, names: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or value.keys() != names:
-        raise InputError("a proposal of setpoints has other members than its format", hint="see SETPOINTS.md")
-    return value
 
 
 # The state of a machine over time, as it was sent to the machine's stream: section 1 of SETPOINTS.md

@@ -18,10 +18,10 @@ from dataclasses import replace
 from typing import Any
 
 from millmark.ledger.errors import PlanError, PlanRefusedError
-from millmark.ledger.plans.call import MAX_AMOUNT
 from millmark.ledger.plans.check import check_plan
 from millmark.ledger.plans.feasible import fixed_rows, sum_cost
 from millmark.ledger.plans.file import PlanFile, parse_plan_file
+from millmark.ledger.plans.form import MAX_AMOUNT
 from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Bound, CauseKind, Cost, Leg, Plan, Row
 from millmark.ledger.plans.problem import build_problem, build_slot_prices, derive_bound

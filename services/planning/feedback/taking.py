@@ -14,7 +14,7 @@ from typing import Protocol
 from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.claims import build_claims
 from millmark.ledger.errors import InputError, MillmarkError, NotFoundError, SigningError, UnplannableError
-from millmark.ledger.plans.offer import OfferWithdrawal, parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
 from millmark.ledger.plans.plan import CauseKind, Plan
 from millmark.ledger.records import Anchor, AssignmentState, CancelAssignment, ProposeAssignment, Record
 from millmark.ledger.signatures import Signer
@@ -289,9 +289,9 @@ class Taker:
         entries = []
         for call in self.shelf.planning.calls():
             withdrawn = self._own(call.digest, repository.What.WITHDRAWAL)
-            gone = {parse_offer_withdrawal(row.value).offer for row in withdrawn}
+            gone = {OfferWithdrawal.parse(row.value).offer for row in withdrawn}
             for row in self._own(call.digest, repository.What.OFFER):
-                offer = parse_offer(row.value)
+                offer = Offer.parse(row.value)
                 if offer.machine == cause.machine and row.leaf not in gone and offer.until >= self.now_s:
                     entries.append(OfferWithdrawal(call.digest, row.leaf, cause.to_cause()))
         if entries:

@@ -18,7 +18,7 @@ from millmark.ledger.events.certificates import CertificateIssued, NoteRecorded
 from millmark.ledger.events.orders import AssignmentDeclined, AssignmentFinished
 from millmark.ledger.footprint import parse_register_entry, wh_between
 from millmark.ledger.plans.call import Call
-from millmark.ledger.plans.offer import parse_offer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal
 from millmark.ledger.plans.plan import CauseKind, Row
 from millmark.ledger.records import Contract, NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
@@ -220,7 +220,7 @@ class Watcher:
 
     def _read_withdrawal(self, leaf: repository.LeafRow) -> MachineCause | None:
         """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""
-        withdrawal = parse_offer_withdrawal(leaf.value)
+        withdrawal = OfferWithdrawal.parse(leaf.value)
         offered = self.shelf.planning.leaf(withdrawal.offer)
         if withdrawal.cause is None or not leaf.sequence or offered is None or offered.owner != leaf.owner:
             return None
@@ -228,7 +228,7 @@ class Watcher:
             return None  # its owner's gateway withdraws for no such reason, and people give none
         text = Sentence.WITHDREW.write(cause=withdrawal.cause.text)[:200]
         place = None, leaf.stream, leaf.leaf_index, leaf.leaf
-        machine = parse_offer(offered.value).machine
+        machine = Offer.parse(offered.value).machine
         return MachineCause(withdrawal.cause.kind, machine, text, self.now_s, self.now_s, *place)
 
     def _has_replan_due(self, machine: int) -> bool:

@@ -15,12 +15,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_hex32, parse_json, sha256, to_hex
+from millmark.ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json, sha256, to_hex
 from millmark.ledger.claims import Claims, parse_claims
-from millmark.ledger.errors import CanonicalError, ClaimsError, InputError, MillmarkError, PlanError
+from millmark.ledger.errors import ClaimsError, InputError, MillmarkError, PlanError
 from millmark.ledger.events import orders as events
+from millmark.ledger.plans.form import Address, By, Called, Count, Form, Hash, check_range, read_object
 from millmark.ledger.products import ChoiceOption, FindProduct, Product, parse_product
 from millmark.ledger.records import Contract, OrderTerms
 from millmark.ledger.store import Book, Rows
@@ -57,6 +58,9 @@ def parse_week(text: object) -> date:
     return monday
 
 
+Week = Annotated[date, By(parse_week, week_text)]
+
+
 def begin_s(monday: date) -> int:
     """When a week begins, in seconds since 1970."""
     return int(datetime(monday.year, monday.month, monday.day, tzinfo=UTC).timestamp())
@@ -85,12 +89,13 @@ Memo: TypeAlias = "dict[bytes, _Said | str]"
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Form):
     """The final block up to which the ledger is read."""
 
-    block: int
-    hash: bytes
-    time_s: int
+    WHAT = "a cut"
+    block: Count
+    hash: Hash
+    time_s: Annotated[Count, Called("time", "time")]
     """Time of the block, seconds since 1970."""
 
 
@@ -316,115 +321,132 @@ def _shown_name(claims: Claims) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-FORMAT: Final = "millmark.forecast"
+FORECAST_FORMAT: Final = "millmark.forecast"
 MAX_BYTES: Final = 4 << 20
 MAX_WEEKS: Final = 104
 _TAG, _MODEL_TAG = b"millmark.forecast.v1\0", b"millmark.forecast-model.v1\0"
 _DEPTH: Final = 8
-_MEMBERS: Final = {
-    "format", "version", "ledger", "cut", "first_week", "weeks", "level_percent", "orders", "left_out", "model",
-    "back_test", "series", "capacity",
-}  # fmt: skip
-_SERIES: Final = {
-    "product",
-    "unit",
-    "option",
-    "value",
-    "history_weeks",
-    "method",
-    "note",
-    "split",
-    "quantities",
-    "low",
-    "high",
-}
+
+
+def _read_counts(value: Any) -> dict[str, int]:
+    for count in (found := dict(value)).values():
+        check_range(count, "a number of a forecast", 0, MAX_SAFE_INTEGER)
+    return found
+
+
+Counts = Annotated[Mapping[str, int], By(_read_counts, dict)]
+_Ends = tuple[Count, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesForecast:
+class SeriesForecast(Form):
     """The forecast of a product, or of one value of one of its options."""
 
-    key: Key
-    history_weeks: int
+    WHAT = "a series"
+    product: str
+    unit: str
+    option: str
+    value: str
+    history_weeks: Count
     method: str
     note: str
     """What was done instead of the usual, and why; empty otherwise."""
     split: str
     """How it was brought in line with its product: `total` for the product itself; `history`; or `none`
     where not all orders chose a value of the option."""
-    quantities: tuple[int, ...]
-    low: tuple[int, ...] | None
+    quantities: _Ends
+    low: _Ends | None
     """Lower ends of the intervals; None where the history is too short to say."""
-    high: tuple[int, ...] | None
+    high: _Ends | None
 
-    def to_json(self) -> dict[str, Json]:
-        key = self.key
-        return {
-            "product": key.product, "unit": key.unit, "option": key.option, "value": key.value,
-            "history_weeks": self.history_weeks, "method": self.method, "note": self.note, "split": self.split,
-            "quantities": list(self.quantities),
-            "low": None if self.low is None else list(self.low),
-            "high": None if self.high is None else list(self.high),
-        }  # fmt: skip
+    def verify(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise PlanError("an interval has one end")
+        ends = zip(self.low or (), self.quantities, self.high or (), strict=False)
+        if any(not low <= quantity <= high for low, quantity, high in ends):
+            raise PlanError("a quantity is outside of its interval")
+
+    @property
+    def key(self) -> Key:
+        return Key(self.product, self.unit, self.option, self.value)
 
 
 @dataclass(frozen=True, slots=True)
-class BackTest:
+class BackTest(Form):
     """How the candidates did on the last weeks of the history, from what came before them."""
 
+    WHAT = "a back test"
     chosen: str
-    windows: int
-    naive_instead: int
+    windows: Count
+    naive_instead: Count
     """Series for which the naive forecast is used, because it had done better."""
-    losses: Mapping[str, int]
+    losses: Annotated[Counts, Called("losses", "loss_permille")]
     """Mean scaled absolute error of each candidate for regular demand, in thousandths."""
-    pinballs: Mapping[str, int]
+    pinballs: Annotated[Counts, Called("pinball losses", "pinball_permille")]
     """Mean scaled pinball loss of each candidate for intermittent demand, in thousandths."""
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "chosen": self.chosen,
-            "windows": self.windows,
-            "naive_instead": self.naive_instead,
-            "loss_permille": dict(self.losses),
-            "pinball_permille": dict(self.pinballs),
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class NeededCapacity:
+class NeededCapacity(Form):
     """What the forecast quantities need of one kind of capability, in minutes of work in each week."""
 
+    WHAT = "a needed capacity"
     kind: str
-    minutes: tuple[int, ...]
-    low: tuple[int, ...]
+    minutes: _Ends
+    low: _Ends
     """For the lower ends of the products' intervals; the quantities themselves where there are none."""
-    high: tuple[int, ...]
+    high: _Ends
 
-    def to_json(self) -> dict[str, Json]:
-        return {"kind": self.kind, "minutes": list(self.minutes), "low": list(self.low), "high": list(self.high)}
+
+def verify_weeks(weeks: int, series: Iterable[SeriesForecast | NeededCapacity]) -> None:
+    """Raises PlanError unless each has a figure for each week."""
+    check_range(weeks, "the weeks", 1, MAX_WEEKS)
+    for one in series:
+        first = one.minutes if isinstance(one, NeededCapacity) else one.quantities
+        if any(len(found) != weeks for found in (first, one.low, one.high) if found is not None):
+            raise PlanError("a series does not have a quantity for each week")
+
+
+def _read_model(value: Any) -> Mapping[str, Json]:
+    return dict(read_object(value, "the model of a forecast", ("hash", "text"))["text"])  # type: ignore[arg-type]  # else refused
+
+
+def _write_model(model: Mapping[str, Json]) -> Json:
+    return {"hash": to_hex(model_hash(model)), "text": model}
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastDocument:
-    chain_id: int
-    ledger: bytes
-    """Address of the ledger, 20 bytes."""
+class LedgerName(Form):
+    """The ledger that a forecast is about."""
+
+    WHAT = "the ledger of a forecast"
+    chain_id: Count
+    ledger: Address
+    """Address of the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastDocument(Form):
+    WHAT, FORMAT = "a forecast", FORECAST_FORMAT
+    ledger: LedgerName
     cut: Cut
-    first_week: date
+    first_week: Week
     """Monday of the first week that is forecast: the one of the cut, which had not ended."""
     weeks: int
-    level_percent: int
+    level_percent: Count
     """Level of the intervals."""
-    orders: int
+    orders: Count
     """That count."""
-    left_out: Mapping[str, int]
-    model: Mapping[str, Json]
+    left_out: Counts
+    model: Annotated[Mapping[str, Json], By(_read_model, _write_model)]
     """What was used, in text and integers."""
     back_test: BackTest
     series: tuple[SeriesForecast, ...]
     capacity: tuple[NeededCapacity, ...] = ()
     """What owners of machines are told: nothing of products or options."""
+
+    def verify(self) -> None:
+        verify_weeks(self.weeks, (*self.series, *self.capacity))
 
     @property
     def digest(self) -> bytes:
@@ -440,23 +462,6 @@ class ForecastDocument:
 
     def options_of(self, total: Key) -> tuple[SeriesForecast, ...]:
         return tuple(one for one in self.series if one.key.option and one.key.of_product == total)
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "format": FORMAT,
-            "version": 1,
-            "ledger": {"chain_id": self.chain_id, "ledger": to_hex(self.ledger)},
-            "cut": {"block": self.cut.block, "hash": to_hex(self.cut.hash), "time": self.cut.time_s},
-            "first_week": week_text(self.first_week),
-            "weeks": self.weeks,
-            "level_percent": self.level_percent,
-            "orders": self.orders,
-            "left_out": dict(self.left_out),
-            "model": {"hash": to_hex(model_hash(self.model)), "text": self.model},
-            "back_test": self.back_test.to_json(),
-            "series": [one.to_json() for one in self.series],
-            "capacity": [one.to_json() for one in self.capacity],
-        }
 
     def to_bytes(self) -> bytes:
         return canonical_json(self.to_json())
@@ -475,80 +480,9 @@ def parse_forecast(data: bytes) -> ForecastDocument:
     """Raises ForecastError."""
     try:
         value = parse_json(data, max_bytes=MAX_BYTES, max_depth=_DEPTH)
-        made = _parse(value)
-    except (CanonicalError, InputError, KeyError, TypeError, ValueError) as error:
+        made = ForecastDocument.parse(value)
+    except (InputError, TypeError, ValueError) as error:
         raise ForecastError(f"the forecast is malformed: {getattr(error, 'cause', error)}") from None
     if made.to_bytes() != canonical_json(value):
         raise ForecastError("the forecast is malformed: its members do not go together")
     return made
-
-
-def _parse(value: Any) -> ForecastDocument:
-    if not isinstance(value, dict) or value.keys() != _MEMBERS or (value["format"], value["version"]) != (FORMAT, 1):
-        raise ForecastError("the forecast is malformed: it is not one of version 1", hint="update this program")
-    cut, ledger, weeks = value["cut"], value["ledger"], parse_count(value["weeks"])
-    if not 1 <= weeks <= MAX_WEEKS:
-        raise ValueError("it has no weeks, or too many")
-    return ForecastDocument(
-        chain_id=parse_count(ledger["chain_id"]),
-        ledger=bytes.fromhex(str(ledger["ledger"])[2:]),
-        cut=Cut(parse_count(cut["block"]), parse_hex32(str(cut["hash"])), parse_count(cut["time"])),
-        first_week=parse_week(value["first_week"]),
-        weeks=weeks,
-        level_percent=parse_count(value["level_percent"]),
-        orders=parse_count(value["orders"]),
-        left_out={str(name): parse_count(number) for name, number in value["left_out"].items()},
-        model=dict(value["model"]["text"]),
-        back_test=_parse_back_test(value["back_test"]),
-        series=tuple(_parse_series(one, weeks) for one in value["series"]),
-        capacity=tuple(parse_capacity(one, weeks) for one in value["capacity"]),
-    )
-
-
-def _parse_series(value: Any, weeks: int) -> SeriesForecast:
-    if not isinstance(value, dict) or value.keys() != _SERIES:
-        raise ValueError("a series has other members")
-    texts = [str(value[name]) for name in ("product", "unit", "option", "value")]
-    low, high = (None if value[name] is None else _counts(value[name], weeks) for name in ("low", "high"))
-    made = SeriesForecast(
-        Key(*texts), parse_count(value["history_weeks"]), str(value["method"]), str(value["note"]), str(value["split"]),
-        _counts(value["quantities"], weeks), low, high,
-    )  # fmt: skip
-    if (low is None) != (high is None):
-        raise ValueError("an interval has one end")
-    if (
-        low is not None
-        and high is not None
-        and any(not a <= b <= c for a, b, c in zip(low, made.quantities, high, strict=True))
-    ):
-        raise ValueError("a quantity is outside of its interval")
-    return made
-
-
-def _parse_back_test(value: Any) -> BackTest:
-    losses, pinballs = (
-        {str(name): parse_count(loss) for name, loss in value[member].items()}
-        for member in ("loss_permille", "pinball_permille")
-    )
-    windows, instead = (parse_count(value[name]) for name in ("windows", "naive_instead"))
-    return BackTest(str(value["chosen"]), windows, instead, losses, pinballs)
-
-
-def parse_capacity(value: Any, weeks: int) -> NeededCapacity:
-    """Raises ValueError or TypeError."""
-    if not isinstance(value, dict) or value.keys() != {"kind", "minutes", "low", "high"}:
-        raise ValueError("a needed capacity has other members")
-    return NeededCapacity(str(value["kind"]), *(_counts(value[name], weeks) for name in ("minutes", "low", "high")))
-
-
-def _counts(value: Sequence[object], weeks: int) -> tuple[int, ...]:
-    if not isinstance(value, list) or len(value) != weeks:
-        raise ValueError("a series does not have a quantity for each week")
-    return tuple(parse_count(one) for one in value)
-
-
-def parse_count(value: object) -> int:
-    """Raises ValueError."""
-    if type(value) is not int or not 0 <= value <= MAX_SAFE_INTEGER:
-        raise ValueError("a number is not an integer from 0 on")
-    return value

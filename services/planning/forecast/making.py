@@ -95,8 +95,7 @@ def make_forecast(
     made = dict(zip(keys, outcome.forecasts, strict=True))
     series = tuple(_bring_in_line(made, counted))
     return document.ForecastDocument(
-        chain_id=identity.chain_id,
-        ledger=identity.ledger,
+        ledger=document.LedgerName(identity.chain_id, identity.ledger),
         cut=history.cut,
         first_week=now,
         weeks=weeks,
@@ -155,9 +154,8 @@ def _alone(forecast: Forecast) -> _Whole:
 def _series(
     key: document.Key, forecast: Forecast, counted: Mapping[document.Key, Sequence[int]], whole: _Whole, split: str
 ) -> document.SeriesForecast:
-    return document.SeriesForecast(
-        key, len(counted[key]), forecast.method, forecast.note, split, whole.quantities, whole.low, whole.high
-    )
+    of, counts = (key.product, key.unit, key.option, key.value), (whole.quantities, whole.low, whole.high)
+    return document.SeriesForecast(*of, len(counted[key]), forecast.method, forecast.note, split, *counts)
 
 
 def _reconcile(

@@ -21,7 +21,7 @@ from millmark.services.access.rules import Rule
 from millmark.services.planning import offers, papers, showing
 from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
 from millmark.services.planning.consent import build_decline, find_waiting, judge_waiting
-from millmark.services.planning.errors import OfferRefusedError, PlanningGround
+from millmark.services.planning.errors import PlanningError, PlanningGround
 from millmark.services.planning.reading import Shelf, need_call, reading
 from millmark.services.planning.repository import What
 from millmark.services.portal.acting.things import Filled, Sent
@@ -91,7 +91,7 @@ class Owning:
         try:
             chosen, days = set(sent.get("offer", ())), number_of(sent, "days", 1, 366)
             if not chosen:
-                raise OfferRefusedError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you offer")
+                raise PlanningError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you offer")
             machines = sorted({_machine_of(mark) for mark in chosen})
             number = 0
             for machine in machines:  # each has a stream of its own
@@ -112,7 +112,7 @@ class Owning:
                 rows = [row for leaf in leaves if (row := shelf.planning.leaf(leaf)) is not None]
                 by_machine = offers.find_withdrawals(shelf, rows, me, self.shop.clock())
             if not by_machine:
-                raise OfferRefusedError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you take back")
+                raise PlanningError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you take back")
             number = 0
             for machine, entries in by_machine.items():
                 own = key_of(key, machine, *sorted(to_hex(leaf) for leaf in leaves))
@@ -243,7 +243,7 @@ class Owning:
             _, made, _ = self._build(shelf, principal, digest, me, days)
             chosen = [one for one in made.offers if _mark(one) in marks]
             if len(chosen) != len(marks):
-                raise OfferRefusedError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
+                raise PlanningError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
             stream = shelf.stream(me, machine)
             return stream, papers.seal_offers(shelf.connection, stream, chosen)
 

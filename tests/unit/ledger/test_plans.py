@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from millmark.ledger.canonical import Json, canonical_json, sha256
 from millmark.ledger.errors import PlanError, PlanRefusedError
 from millmark.ledger.plans import problem as problems
-from millmark.ledger.plans.call import Job, Need, Operation, is_capable, parse_capability, parse_need
+from millmark.ledger.plans.call import Job, Need, Operation, is_capable, parse_capability
 from millmark.ledger.plans.check import (
     Share,
     check_part,
@@ -27,9 +27,9 @@ from millmark.ledger.plans.check import (
     verify_revisions,
 )
 from millmark.ledger.plans.feasible import PlanRule, find_tied, tie_rank
-from millmark.ledger.plans.file import PlanFile, build_part, parse_part, parse_plan_file
+from millmark.ledger.plans.file import PlanFile, PlanPart, build_part, parse_plan_file
 from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
-from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row, parse_plan
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan, Row
 from millmark.ledger.plans.problem import Problem, SlotPrices, build_problem, derive_bound, tabulate, verify_size
 from tests.support.plan_forgeries import forge
 from tests.support.plan_truth import brute_bound, brute_optimum, counting, is_true
@@ -145,7 +145,7 @@ def _plan(file: PlanFile) -> Plan:
 def test_an_owner_checks_its_part_alone() -> None:
     file = made_file(3)
     part = build_part(_plan(file), 12)
-    assert parse_part(part.to_json()) == part
+    assert PlanPart.parse(part.to_json()) == part
     own = [(key, offer) for key, offer in counting(file).items() if offer.owner == 12]
     found = check_part(part, own)
     assert 0 <= found.unsold <= found.gap
@@ -172,11 +172,11 @@ def test_plans_from_before_there_was_rework_are_read_and_keep_their_digests() ->
         value = vector["file"]["plan"]
         assert "reworked" not in value
         assert "spent" not in value["cost"]
-        plan = parse_plan(value)
+        plan = Plan.parse(value)
         assert (plan.to_json(), "0x" + plan.digest.hex()) == (value, vector["plan"])
         part = build_part(plan, 12).to_json()
         assert part.keys().isdisjoint({"reworked", "spent"})
-        assert parse_part(part) == build_part(plan, 12)
+        assert PlanPart.parse(part) == build_part(plan, 12)
 
 
 OLD_PLAN = "0x98be2b98cba8d07f4305230c6b0281e337b6d3b873ca821de4607d71053b92ce"
@@ -189,11 +189,11 @@ def test_the_first_vector_has_the_digest_that_it_always_had() -> None:
 
 def test_what_is_optional_has_one_form() -> None:
     plan = VECTORS["accepted"][-1]["file"]["plan"]
-    part = build_part(parse_plan(plan), plan["reworked"][0]["owner"])
-    assert (part.spent, parse_part(part.to_json())) == (plan["cost"]["spent"], part)
+    part = build_part(Plan.parse(plan), plan["reworked"][0]["owner"])
+    assert (part.spent, PlanPart.parse(part.to_json())) == (plan["cost"]["spent"], part)
     for change, why in (({"reworked": []}, "empty array"), ({"spent": 0}, "must be an integer from 1")):
         with pytest.raises(PlanError, match=why):
-            parse_part(part.to_json() | change)
+            PlanPart.parse(part.to_json() | change)
     with pytest.raises(PlanError, match="cost more than all"):
         replace(part, spent=part.spent - 1)
     with pytest.raises(PlanError, match="without one before"):
@@ -303,7 +303,7 @@ def test_an_offer_of_a_machine_that_cannot_or_is_anothers_does_not_count() -> No
 )
 def test_a_need_matches_a_capability(capability: Json, need: Json, is_match: bool) -> None:
     kinds = parse_capability([{"kind": "milling", "limits": {}}, {"kind": "turning", "limits": capability}])
-    assert is_capable(kinds, parse_need({"kind": "turning", "values": need})) is is_match
+    assert is_capable(kinds, Need.parse({"kind": "turning", "values": need})) is is_match
 
 
 def test_a_capability_is_read_as_it_was_written() -> None:

@@ -16,7 +16,7 @@ import pytest
 from millmark.ledger.canonical import Json, canonical_json
 from millmark.ledger.errors import PlanError
 from millmark.ledger.plans.call import Call, Capability, Choices, Job, Need, Objective, Operation, Range, Transport
-from millmark.ledger.plans.file import Machine, PlanFile, PlanPart, build_part, parse_part, parse_plan_file
+from millmark.ledger.plans.file import Machine, PlanFile, PlanPart, build_part, parse_plan_file
 from millmark.ledger.plans.offer import Anchored, Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Leg, Plan, Row
 from tests.support.plan_world import made_file
@@ -369,7 +369,7 @@ def test_a_part_is_read_as_it_was_written_and_only_so() -> None:
     assert plan is not None
     part = build_part(plan, plan.rows[0].owner)
     whole = part.to_json()
-    assert parse_part(whole) == part
+    assert PlanPart.parse(whole) == part
     assert part.rows
     for path in _places(whole):
         for change in (
@@ -378,7 +378,7 @@ def test_a_part_is_read_as_it_was_written_and_only_so() -> None:
             lambda at, name: at.update({name: {"": []}}),
         ):
             with pytest.raises(PlanError):
-                parse_part(_changed(whole, path, change))
+                PlanPart.parse(_changed(whole, path, change))
 
 
 def test_a_part_has_what_its_reader_does_or_carries() -> None:

@@ -15,7 +15,7 @@ from millmark.ledger.plans.call import Job, Need, Objective, Operation, Transpor
 from millmark.ledger.plans.check import _length_of_union, check_lines, check_plan, check_to_json, count_offers
 from millmark.ledger.plans.feasible import find_tied, tie_rank, verify_before, verify_legs
 from millmark.ledger.plans.file import build_part
-from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer, parse_offer_withdrawal
+from millmark.ledger.plans.offer import Offer, OfferWithdrawal, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Leg, Plan, Row
 from millmark.ledger.plans.problem import NO_PATH, Problem, SlotPrices, build_problem, derive_bound, path_cost
 from tests.support.plan_world import draw_file, made_file, replanned_file
@@ -172,7 +172,7 @@ def test_a_withdrawal_says_its_cause() -> None:
     plain = OfferWithdrawal(CALL, ORDER)
     caused = replace(plain, cause=Cause(CauseKind.MACHINE_DOWN, "spindle", record=7))
     for withdrawal in (plain, caused):
-        assert parse_offer_withdrawal(withdrawal.to_json()) == withdrawal
+        assert OfferWithdrawal.parse(withdrawal.to_json()) == withdrawal
     assert "cause" not in plain.to_json()
 
 

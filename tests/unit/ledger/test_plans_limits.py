@@ -16,14 +16,8 @@ from millmark.ledger.plans import check
 from millmark.ledger.plans import file as plan_files
 from millmark.ledger.plans.__main__ import main
 from millmark.ledger.plans.call import (
-    MAX_AMOUNT,
     MAX_CHOICES,
-    MAX_ID,
-    MAX_JOBS,
     MAX_KINDS,
-    MAX_OFFERS,
-    MAX_SLOTS,
-    MAX_TIME,
     MAX_VALUES,
     Choices,
     Need,
@@ -31,15 +25,8 @@ from millmark.ledger.plans.call import (
     parse_capability,
 )
 from millmark.ledger.plans.check import read_plan_file
-from millmark.ledger.plans.file import (
-    MAX_PLAN_FILE_BYTES,
-    Machine,
-    PlanFile,
-    PlanPart,
-    build_part,
-    parse_part,
-    parse_plan_file,
-)
+from millmark.ledger.plans.file import MAX_PLAN_FILE_BYTES, Machine, PlanFile, PlanPart, build_part, parse_plan_file
+from millmark.ledger.plans.form import MAX_AMOUNT, MAX_ID, MAX_JOBS, MAX_OFFERS, MAX_SLOTS, MAX_TIME
 from millmark.ledger.plans.offer import MAX_WINDOWS, Anchored, Offer
 from millmark.ledger.plans.plan import Bound, Cost
 from millmark.ledger.plans.problem import MAX_STARTS
@@ -191,7 +178,7 @@ def test_windows_may_touch_and_end_in_the_last_slot() -> None:
 
 def test_a_part_says_what_was_spent_before() -> None:
     for made in (part(), part(before=NAME, spent=3)):
-        assert parse_part(made.to_json()) == made
+        assert PlanPart.parse(made.to_json()) == made
     assert part(before=NAME, spent=3).to_json()["spent"] == 3
     assert "spent" not in part().to_json()
 

@@ -13,10 +13,11 @@ import pytest
 
 from millmark.ledger.canonical import Json, canonical_json, to_hex
 from millmark.ledger.errors import PlanError
-from millmark.ledger.plans import call
-from millmark.ledger.plans.call import MAX_OFFERS, parse_need, parse_objective
+from millmark.ledger.plans import form
+from millmark.ledger.plans.call import Need, Objective
 from millmark.ledger.plans.file import PlanPart, parse_plan_file
-from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row, parse_cause
+from millmark.ledger.plans.form import MAX_OFFERS
+from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Cost, Plan, Row
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "plans.json"
 WORD, ORDER = bytes(32), b"\1" * 32
@@ -57,25 +58,25 @@ def test_an_array_with_an_item_too_few_or_too_many_is_named(path: tuple[str | in
             parse_plan_file(canonical_json(file))
 
 
-@pytest.mark.parametrize("name", ["tardiness", "destination"])
-def test_an_objective_says_in_which_list_an_order_is_not_hexadecimal(name: str) -> None:
+@pytest.mark.parametrize(("name", "told"), [("tardiness", "tardiness"), ("destination", "destinations")])
+def test_an_objective_says_in_which_list_an_order_is_not_hexadecimal(name: str, told: str) -> None:
     objective = json.loads(_replanned())["objective"]
-    with pytest.raises(PlanError, match=f"^an order in the {name} of an objective is not bytes in hexadecimal"):
-        parse_objective(objective | {name: [["0X00", 1]]})
+    with pytest.raises(PlanError, match=f"^an order in the {told} of an objective is not bytes in hexadecimal"):
+        Objective.parse(objective | {name: [["0X00", 1]]})
 
 
 @pytest.mark.parametrize("value", [True, None, [1], {"mm": 1}], ids=str)
 def test_a_need_says_which_value_is_neither_an_integer_nor_text(value: Json) -> None:
     with pytest.raises(PlanError, match=r"^a need's 'width_mm' is neither an integer nor text; choose a smaller unit$"):
-        parse_need({"kind": "turning", "values": {"diameter_mm": 80, "width_mm": value}})
+        Need.parse({"kind": "turning", "values": {"diameter_mm": 80, "width_mm": value}})
 
 
 def test_a_cause_of_an_unknown_kind_is_told_the_known_ones() -> None:
     for kind in CauseKind:
-        assert parse_cause({"kind": kind.value, "record": 1, "text": ""}) == Cause(kind, "", record=1)
+        assert Cause.parse({"kind": kind.value, "record": 1, "text": ""}) == Cause(kind, "", record=1)
     for other in ("rain", "MACHINE_DOWN", ""):
         with pytest.raises(PlanError) as caught:
-            parse_cause({"kind": other, "record": 1, "text": ""})
+            Cause.parse({"kind": other, "record": 1, "text": ""})
         known = "machine-down, drift, certificate, late, energy, declined, call"
         assert str(caught.value) == f"the cause {other!r} is unknown; one of {known}"
 
@@ -127,7 +128,7 @@ def test_a_plan_has_as_many_of_each_as_there_can_be_offers(
     make: Callable[[int], object], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_OFFERS == 200_000
-    monkeypatch.setattr(call, "MAX_OFFERS", 3)
+    monkeypatch.setattr(form, "MAX_OFFERS", 3)
     assert make(0)
     assert make(3)
     with pytest.raises(PlanError, match=f"^{told}: 4 of them, and there must be 0 to 3$"):

@@ -77,7 +77,10 @@ def test_each_value_of_an_option_has_its_share_of_the_product(document: Forecast
         assert shares == [round(100 * one.total / product.whole.total) for one in option.values]
         if all(one.series.split == "history" for one in option.values):
             assert 98 <= sum(share or 0 for share in shares) <= 102
-    nothing = replace(product, whole=replace(product.whole, series=replace(product.whole.series, quantities=(0, 0))))
+    nothing = replace(
+        product,
+        whole=replace(product.whole, series=replace(product.whole.series, quantities=(0, 0), low=None, high=None)),
+    )
     assert nothing.share_percent(product.options[0].values[0]) is None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.plans.offer import parse_offer_withdrawal
+from millmark.ledger.plans.offer import OfferWithdrawal
 from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Anchor, CancelAssignment, ProposeAssignment
 from millmark.services.planning.errors import PlanningError
@@ -80,7 +80,7 @@ def test_a_failed_machine_leads_to_a_plan_without_it_that_names_the_withdrawal(l
     assert after.cause.kind is CauseKind.MACHINE_DOWN
     with reading(loop.coordinator.store) as shelf:
         [leaf] = shelf.planning.leaves(loop.planned.call.digest, What.WITHDRAWAL)
-        said = parse_offer_withdrawal(leaf.value).cause
+        said = OfferWithdrawal.parse(leaf.value).cause
     assert (after.cause.stream, after.cause.leaf) == (leaf.stream, leaf.leaf_index)
     assert said is not None
     assert said.text == "the spindle broke"

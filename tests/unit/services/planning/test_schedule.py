@@ -9,9 +9,9 @@ import pytest
 
 from millmark.ledger.errors import PlanError, PlanRefusedError, UnplannableError
 from millmark.ledger.plans.__main__ import main
-from millmark.ledger.plans.call import MAX_AMOUNT
 from millmark.ledger.plans.check import check_lines, check_plan, gap_per_mille
 from millmark.ledger.plans.file import PlanFile, build_part, parse_plan_file
+from millmark.ledger.plans.form import MAX_AMOUNT
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.plans.plan import Bound, Cause, CauseKind, Plan
 from millmark.ledger.plans.problem import spent_on
