@@ -10,12 +10,14 @@ import httpx
 import pytest
 
 from millmark.services.client import (
+    Client,
     GatewayUnreachableError,
     ProblemError,
     RecordRefusedError,
     RecordWaitingError,
+    Retries,
 )
-from tests.support.client_site import Pauses, scripted_client
+from tests.support.gateway_client import Pauses
 
 PROBLEM = {
     "type": "urn:millmark:problem:busy",
@@ -37,6 +39,12 @@ STATUS = {
     "queued_at": None,
     "changed_at": None,
 }
+
+
+def scripted_client(pauses: Pauses, answer: Callable[[httpx.Request], httpx.Response], **retries: float) -> Client:
+    """A client whose gateway is a function."""
+    kept = Retries(sleep=pauses.sleep, clock=pauses.clock, **retries)  # type: ignore[arg-type]  # numbers alike
+    return Client("http://localhost", "key", retries=kept, transport=httpx.MockTransport(answer))
 
 
 def problem(status: int, **headers: str) -> httpx.Response:
