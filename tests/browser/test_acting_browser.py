@@ -16,11 +16,11 @@ from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
-from tests.support.acting_site import ActingSite, open_acting_site
+from tests.support.company_site import ActingSite, open_acting_site
+from tests.support.gateway_client import SESSION
 from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
-from tests.support.portal_site import SESSION
 from tests.support.sign_in import NOW_S
 
 pytestmark = pytest.mark.browser

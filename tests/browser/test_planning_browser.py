@@ -26,6 +26,7 @@ from millmark.services.portal.pages import Language, read_catalogues
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
+from tests.support.company_site import FOUNDED, Site
 from tests.support.looking import (
     CONTRAST,
     CUT_OFF,
@@ -40,7 +41,6 @@ from tests.support.looking import (
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
 from tests.support.planning_samples import show_calendar
-from tests.support.recording_site import FOUNDED, Site
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.browser

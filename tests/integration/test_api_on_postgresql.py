@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cluster import describe_missing, running_cluster
-from tests.support.recording_site import Site
+from tests.support.company_site import Site
 from tests.support.stores import cluster, on_cluster, prepare_cluster
 from tests.unit.services import test_gateway_idempotency as idempotency
 from tests.unit.services import test_gateway_recording as recording

@@ -13,25 +13,21 @@ import pytest
 from millmark.ledger.errors import StoreError
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.access import Scope, new_api_key
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.capture import CAPTURE
 from millmark.services.gateway.recording.repository import RecordingRepository
-from millmark.services.settings import Auth
 from millmark.services.store import open_store
-from tests.support.capturing import FOUNDED, Company, Json, added, admit, document, event, thing
+from tests.support.capturing import Company, added, admit, event, open_company, thing
 from tests.support.crash import CrashingStore, CrashPoint
-from tests.support.gateway_client import Caller
-from tests.support.sign_in import NOW_S, ORIGIN
-from tests.support.stores import new_store
+from tests.support.epcis_events import Json, document
+from tests.support.gateway_client import HOST, build_caller
+from tests.support.sign_in import NOW_S
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with new_store(tmp_path) as store:
-        world, (signer, key) = FOUNDED.copy(store)
-        yield Company(store, world, signer, key)
+    yield from open_company(tmp_path)
 
 
 def test_a_refused_record_fails_alone_with_the_contracts_error(company: Company) -> None:
@@ -122,21 +118,13 @@ def _die_at_the_second_record(company: Company) -> None:
 
 def test_only_the_company_with_the_scope_records(company: Company) -> None:
     other = admit(company.world, company.store)
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
-    guarded = create_gateway(
-        GatewayParts(
-            company.store,
-            policy,
-            clock=lambda: NOW_S,
-            recording=(company.world.chain, company.signer),
-            name_keys=[company.name_key],
-        )
-    )
+    recording = company.world.chain, company.signer
+    guarded = build_caller(company.store, company.number, recording=recording, name_keys=[company.name_key])
 
     def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:
         key = new_api_key(company.store, participant, scopes, "MES", now_s=NOW_S, life_s=600)[0]
-        named = {"Authorization": f"Bearer {key}", "Host": ORIGIN.partition("//")[2]}
-        return Caller(guarded).ask(CAPTURE + query, "POST", document(added(1, "mine")), **named).status_code
+        named = {"Authorization": f"Bearer {key}", "Host": HOST}
+        return guarded.ask(CAPTURE + query, "POST", document(added(1, "mine")), **named).status_code
 
     assert ask(other.number, Scope.CAPTURE, Scope.RECORDING) == 403
     assert ask(company.number, Scope.CAPTURE) == 403
@@ -148,7 +136,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
 
 
 def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> None:
-    caller = Caller(create_gateway(GatewayParts(company.store, build_policy("loopback-open"))))
+    caller = build_caller(company.store)
     answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
     assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
     assert "no key for recording" in answer.json()["detail"]

@@ -13,17 +13,15 @@ from millmark.ledger.names import verify_name
 from millmark.ledger.store import Book
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.gateway.epcis.capture import CAPTURE, find_parties
-from tests.support.capturing import FOUNDED, OTHER, PARTY, Company, Json, added, admit, event, thing
-from tests.support.stores import new_store
+from tests.support.capturing import OTHER, Company, added, admit, event, open_company, thing
+from tests.support.epcis_events import PARTY, Json
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
-    with new_store(tmp_path) as store:
-        world, (signer, key) = FOUNDED.copy(store)
-        yield Company(store, world, signer, key)
+    yield from open_company(tmp_path)
 
 
 def test_things_are_received_packed_made_into_others_and_scrapped(company: Company) -> None:

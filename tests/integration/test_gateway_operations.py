@@ -24,8 +24,8 @@ from millmark.services.backup import PARTS
 from millmark.services.devchain import create_devchain
 from millmark.services.store import open_store
 from tests.support.command_line import Runner
+from tests.support.company_site import Site, open_site
 from tests.support.loopback import serving
-from tests.support.recording_site import Site, open_site
 from tests.unit.ledger.test_evidence_files import add, expected, files_in, read_all
 
 pytestmark = pytest.mark.integration

@@ -16,9 +16,6 @@ import httpx
 import pytest
 
 from millmark.ledger.errors import SettingsError
-from millmark.services.access import CredentialKind, Scope
-from millmark.services.access.credentials import issue
-from millmark.services.access.repository import AccessRepository
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.serving.protocol import TlsFiles, build_tls, choose_tls
 from millmark.services.serving.server import build_server, listen
@@ -28,7 +25,7 @@ from tests.support.command_line import Runner
 from tests.support.loopback import running
 from tests.support.patience import MAX_S
 from tests.support.shared_world import OTHER, OWNER, SharedWorld, build_shared_world
-from tests.support.sign_in import NOW_S, signer_of
+from tests.support.sign_in import NOW_S, open_session
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -56,10 +53,7 @@ class Site:
         return httpx.Client(base_url=self.address, verify=context, trust_env=False, timeout=MAX_S)
 
     def token(self, number: int) -> dict[str, str]:
-        with self.shared.store.transaction() as connection:
-            desk, key = AccessRepository(connection), signer_of(number).address
-            text, _ = issue(desk, CredentialKind.SESSION, number, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)
-        return {"Authorization": f"Bearer {text}"}
+        return {"Authorization": f"Bearer {open_session(self.shared.store, number)}"}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.portal import Proofs
 from millmark.services.portal.proofs import kept_names
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
 from tests.support.story_site import as_shown
@@ -95,9 +95,7 @@ def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
 def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> None:
     path = world.code().removeprefix(world.origin)
     proofs = Proofs(world.store, None, None)
-    page = (
-        Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"), proofs=proofs))).ask(path).text
-    )
+    page = build_caller(world.store, proofs=proofs).ask(path).text
     named = get(world.code()).text
     for name in ("CELL-1", "FORGE-1", "HEAT1", "0007700001"):
         assert name in named
@@ -171,7 +169,7 @@ def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWor
     for name, what in zip(kept_names(world.part.lot), ("bundle", "trust"), strict=True):
         (tmp_path / name).write_bytes(download(world, what))
     proofs = Proofs(world.store, None, tmp_path)
-    caller = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"), proofs=proofs)))
+    caller = build_caller(world.store, proofs=proofs)
     page = caller.ask(world.code().removeprefix(world.origin)).text
     assert GOOD in page
     assert "This gateway stores the file below" in page

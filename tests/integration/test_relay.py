@@ -24,7 +24,6 @@ from millmark.ledger.records import (
     Contract,
     Disposition,
     ProposeKey,
-    ReceiveLot,
     Record,
     ScrapLot,
 )
@@ -37,7 +36,7 @@ from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final
 from tests.support.patience import wait_until
-from tests.support.relay_world import RelayWorld, open_relay_world
+from tests.support.relay_world import RelayWorld, lot, open_relay_world
 from tests.support.toolchain import describe_missing
 
 ENGINES = [
@@ -54,10 +53,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayWorld
     else:
         with running_anvil(tmp_path) as transport, open_relay_world(tmp_path, transport, "anvil") as opened:
             yield opened
-
-
-def lot(name: str) -> ReceiveLot:
-    return ReceiveLot(sha256(name.encode()), 5, b"H87", NOTHING)
 
 
 def hand_in(world: RelayWorld, signed: SignedRequest | bytes, token: str | None = None) -> httpx.Response:

@@ -23,10 +23,9 @@ from millmark.ledger.keys import LocalSigner, create_keystore
 from millmark.ledger.records import Disposition, ScrapLot
 from millmark.ledger.signatures import to_checksum
 from millmark.services.relay.client import MAX_RECORDS
-from tests.integration.test_relay import lot
 from tests.support.command_line import Runner
 from tests.support.loopback import closed_url, serving
-from tests.support.relay_world import RelayWorld, open_relay_world
+from tests.support.relay_world import RelayWorld, lot, open_relay_world
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +99,7 @@ def desk(tmp_path: Path, runner: Runner) -> Iterator[Desk]:
     with ExitStack() as stack:
         with redirect_stderr(io.StringIO()):  # the gateway's log, which would be taken for the command's
             world = stack.enter_context(open_relay_world(tmp_path))
-        url = stack.enter_context(serving(world.app))
+        url = stack.enter_context(serving(world.caller.app))
         yield Desk(world, url, runner)
 
 

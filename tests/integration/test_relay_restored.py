@@ -113,7 +113,7 @@ def test_an_older_relay_says_so_while_it_runs(world: RelayWorld, tmp_path: Path)
         world.gateway_relay.step()
         restore(world, backup)
         index(world)
-        with running(world.app) as caller:
+        with running(world.caller.app) as caller:
 
             def troubles() -> list[dict[str, str]]:
                 found: list[dict[str, str]] = caller.ask("/ready", Host="gateway.example").json()["troubles"]

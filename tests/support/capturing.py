@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
 
 from millmark.ledger.claims import build_claims
 from millmark.ledger.index import Follower
@@ -16,17 +17,16 @@ from millmark.ledger.names import NameKey
 from millmark.ledger.records import ALL_ROLES, Admit
 from millmark.ledger.store import Book, Store
 from millmark.ledger.store.outbox import Outbox
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.capture import CAPTURE
-from millmark.services.interop.epcis.event_queries import CONTEXT
-from tests.support.founded import Founded
-from tests.support.gateway_client import Caller
+from tests.support import epcis_events
+from tests.support.company_site import FOUNDED
+from tests.support.epcis_events import Json, document
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.ledger_world import LedgerWorld
+from tests.support.stores import new_store
 
-__all__ = ["FOUNDED", "OTHER", "PARTY", "Company", "Json", "added", "admit", "document", "event", "thing"]
+__all__ = ["OTHER", "Company", "added", "admit", "event", "open_company", "thing"]
 
-Json = dict[str, Any]
-PARTY = "urn:epc:id:pgln:9506000.00001"
 OTHER = "9506000000022"
 
 
@@ -35,29 +35,12 @@ def thing(serial: str) -> str:
 
 
 def event(number: int, kind: str = "ObjectEvent", action: str | None = "ADD", **fields: Any) -> Json:
-    action_of = {} if action is None else {"action": action}
-    return {
-        "type": kind,
-        "eventID": f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
-        "eventTime": f"2026-03-02T09:{number % 60:02}:00.000+01:00",
-        "eventTimeZoneOffset": "+01:00",
-        **action_of,
-        **fields,
-    }
+    """Of this kind, with these fields alone beside its id, time and action."""
+    return epcis_events.event(number, **{"type": kind, "action": action, "epcList": None, "bizStep": None, **fields})
 
 
 def added(number: int, *serials: str) -> Json:
     return event(number, epcList=[thing(one) for one in serials], bizStep="commissioning")
-
-
-def document(*events: Json) -> Json:
-    return {
-        "@context": [CONTEXT],
-        "type": "EPCISDocument",
-        "schemaVersion": "2.0",
-        "creationDate": "2026-03-02T09:30:00Z",
-        "epcisBody": {"eventList": list(events)},
-    }
 
 
 @dataclass
@@ -68,24 +51,16 @@ class Company:
     world: LedgerWorld
     signer: LocalSigner
     name_key: NameKey
-    number: int = field(init=False)
+    number: int
     caller: Caller = field(init=False)
 
     def __post_init__(self) -> None:
-        with self.store.reading() as connection:
-            query = text("SELECT participant FROM keys WHERE address = :a")
-            self.number = connection.execute(query, {"a": self.signer.address}).scalar_one()
         self.start()
 
     def start(self, store: Store | None = None) -> None:
         """The application anew, as after a restart."""
-        recording = (self.world.chain, self.signer)
-        app = create_gateway(
-            GatewayParts(
-                store or self.store, build_policy("loopback-open"), recording=recording, name_keys=[self.name_key]
-            )
-        )
-        self.caller = Caller(app)
+        recording = self.world.chain, self.signer
+        self.caller = build_caller(store or self.store, recording=recording, name_keys=[self.name_key])
 
     def send(self) -> None:
         self.world.submitter(Outbox(self.store), self.signer).drain()
@@ -128,12 +103,10 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
     world.accept(signer)
     key = world.register_name_key(Outbox(store), signer)
     Follower(world.chain, store).follow()
-    return Company(store, world, signer, key)
+    return Company(store, world, signer, key, world.participants())
 
 
-def _found(world: LedgerWorld, store: Store) -> tuple[LocalSigner, NameKey]:
-    first = admit(world, store)
-    return first.signer, first.name_key
-
-
-FOUNDED = Founded(_found)
+def open_company(folder: Path) -> Iterator[Company]:
+    with new_store(folder) as store:
+        world, (signer, key, number) = FOUNDED.copy(store)
+        yield Company(store, world, signer, key, number)

@@ -12,15 +12,13 @@ from millmark.ledger.chain import Chain, Node, find_profile
 from millmark.ledger.chain.deploying import read_deployment
 from millmark.ledger.keys import open_signer
 from millmark.ledger.store import Store
-from millmark.services.access import CredentialKind, Scope
-from millmark.services.access.credentials import issue
-from millmark.services.access.repository import AccessRepository
 from millmark.services.demo.home import JOURNAL
 from millmark.services.devchain import JournaledChain
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.portal import Proofs
 from millmark.services.settings import Auth, Settings, read_settings
 from millmark.services.store import open_store
+from tests.support.sign_in import open_session
 
 __all__ = ["DemandHome", "open_demand_home"]
 
@@ -41,11 +39,7 @@ class DemandHome:
 
     def session(self, now_s: int) -> str:
         """Of whoever holds the coordinator's key."""
-        key = open_signer(str(self.settings.gateway_signer_uri)).address
-        with self.store.transaction() as connection:
-            desk, kind = AccessRepository(connection), CredentialKind.SESSION
-            token, _ = issue(desk, kind, self.owner, list(Scope), now_s=now_s, life_s=900, key=key)
-        return token
+        return open_session(self.store, self.owner, now_s, open_signer(str(self.settings.gateway_signer_uri)).address)
 
     def gateway(self, url: str) -> Any:
         """The application, for browsers that reach it at this address."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from millmark.services.serving.server import listen
 from tests.support.patience import MAX_S, wait_until
@@ -17,7 +17,7 @@ from tests.support.ports import closed_port
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: Starlette) -> Iterator[str]:
     """Runs `app` in a real uvicorn, and yields its URL."""
     with listen("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from millmark.ledger.events.registry import ParticipantSuspended
 from millmark.ledger.index import Follower
@@ -15,12 +15,10 @@ from millmark.ledger.store import Store
 from millmark.services.access import Scope
 from millmark.services.access.credentials import new_api_key
 from millmark.services.audit import AuditLog
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.settings import Auth
 from tests.support.fake_ledger import FakeLedger
-from tests.support.gateway_client import Caller, ServedChain, running
+from tests.support.gateway_client import HOST, Caller, ServedChain, build_caller, running
 from tests.support.patience import wait_until
-from tests.support.sign_in import NOW_S, ORIGIN
+from tests.support.sign_in import NOW_S
 
 __all__ = ["OTHER", "OWNER", "Ask", "Site"]
 
@@ -45,18 +43,8 @@ class Site:
         }
         self.audit = audit
 
-    def build(self) -> FastAPI:
-        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        return create_gateway(
-            GatewayParts(
-                self.store,
-                policy,
-                chain=self.chain,
-                follow_interval_s=0.01,
-                clock=lambda: NOW_S,
-                audit=self.audit,
-            )
-        )
+    def build(self) -> Starlette:
+        return build_caller(self.store, OWNER, chain=self.chain, follow_interval_s=0.01, audit=self.audit).app
 
     @contextmanager
     def open(self) -> Iterator[Ask]:
@@ -76,7 +64,7 @@ class Ask:
         self._caller, self._keys = caller, keys
 
     def __call__(self, path: str, number: int = OWNER, method: str = "GET", **headers: Any) -> httpx.Response:
-        headers = {"Host": "gateway.example", "Authorization": self._keys[number], **headers}
+        headers = {"Host": HOST, "Authorization": self._keys[number], **headers}
         return self._caller.ask(path, method, **{name: value for name, value in headers.items() if value})
 
     def ready(self) -> dict[str, Any]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
-from starlette.applications import Starlette
 
 from millmark.services.node.events import DeadLetter, DeadLetters, read_dead_letters
 from millmark.services.node.intake import Intake, Lots, Metrics, StreamIntake
@@ -49,22 +44,3 @@ def open_parts(folder: Path, samples_field: str | None = None, lots: Lots | None
         committer.stop()
         known.close()
         log.close()
-
-
-class CaptureClient:
-    """Sends requests to the capture application without a socket."""
-
-    def __init__(self, app: Starlette, headers: dict[str, str]) -> None:
-        self._app = app
-        self._headers = headers
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return asyncio.run(self._ask("POST", path, options))
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return asyncio.run(self._ask("GET", path, options))
-
-    async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
-        transport = httpx.ASGITransport(self._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://node", headers=self._headers) as client:
-            return await client.request(method, path, **options)

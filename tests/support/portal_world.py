@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from millmark.ledger.signatures import to_checksum
 from millmark.ledger.store import Store
 from millmark.services.access import OPERATOR
 from millmark.services.access.people.openid import Provider
-from millmark.services.access.people.people import People
 from millmark.services.access.rules import PersonRole
 from millmark.services.audit import AuditLog
 from millmark.services.demo.consortium import Company, found_consortium, hash_of
@@ -34,13 +33,14 @@ from millmark.services.portal import Proofs
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
 from millmark.services.store import open_store
+from tests.support.gateway_client import FREE
 from tests.support.loopback import running
+from tests.support.sign_in import enter_person
 
 __all__ = ["PortalWorld", "serve_beside", "serve_world"]
 
 ORDERS = 2
 _DISCLOSED = ["names", "/passport"]
-_FREE = Rates(1e6, 1e6)
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,8 @@ class PortalWorld:
 
     def session(self, company: Company | None, name: str, role: PersonRole) -> str:
         """The session of somebody who works for the company; without one, for the consortium's operator."""
-        people, now_s = People(self.store, OPERATOR if company is None else company.number), int(time.time())
-        invited = people.invite(name, role, now_s=now_s)
-        with self.store.transaction() as connection:
-            return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token
+        owner = OPERATOR if company is None else company.number
+        return enter_person(self.store, owner, name, role, int(time.time()))
 
     @property
     def documents(self) -> Documents:
@@ -124,39 +122,41 @@ def serve_world(
     """`check_page`: the built page that verifies in a browser; without it, the gateway has none. `owner`: whose gateway
     it is. `acting`: whether it follows the chain, records for its company, keeps an audit log, and has a folder for
     planning. `provider`: where its people may sign in."""
-    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, listen("127.0.0.1", 0) as listening:
+    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store:
         line = _produce(store)
-        port = listening.getsockname()[1]
         company = next(one for one in line.consortium.companies if one.name == owner)
-        policy = build_policy(Auth.REQUIRED, port=port, owner=company.number)
-        chain = line.consortium.chain
-        proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
-        limiter, page = Limiter(_FREE), check_page or folder / "no page"
         more = _acting_parts(folder, line, company) if acting else {}
-        more["provider"] = provider
-        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
-        with running(build_server(app, "127.0.0.1", port), listening):
-            yield PortalWorld(store, line, policy.origin, folder)
+        world = PortalWorld(store, line, "", folder)
+        with _serve(world, company.number, check_page, FREE, provider=provider, **more) as origin:
+            yield replace(world, origin=origin)
 
 
 @contextmanager
 def serve_beside(
-    world: PortalWorld, owner: str | None, check_page: Path | None = None, rates: Rates = _FREE
+    world: PortalWorld, owner: str | None, check_page: Path | None = None, rates: Rates = FREE
 ) -> Iterator[str]:
     """Another gateway over the same index, which the first one keeps up to date: of a company that records there, or of
     the consortium's operator. `rates`: how much it takes. Yields its origin."""
+    consortium = world.line.consortium
+    chain = consortium.chain
+    more: dict[str, Any] = {"governing": lambda: chain}
+    if owner is None:
+        number, more["operator"] = OPERATOR, (chain, consortium.owner.signer)
+    else:
+        company = world.company(owner)
+        number, more["recording"], more["name_keys"] = company.number, (chain, company.signer), [company.name_key]
+    with _serve(world, number, check_page, rates, **more) as origin:
+        yield origin
+
+
+@contextmanager
+def _serve(world: PortalWorld, owner: int, check_page: Path | None, rates: Rates, **more: Any) -> Iterator[str]:
     with listen("127.0.0.1", 0) as listening:
-        port, consortium = listening.getsockname()[1], world.line.consortium
-        company, chain = None if owner is None else world.company(owner), consortium.chain
-        policy = build_policy(Auth.REQUIRED, port=port, owner=OPERATOR if company is None else company.number)
-        more: dict[str, Any] = {"governing": lambda: chain}
-        if company is None:
-            more["operator"] = chain, consortium.owner.signer
-        else:
-            more |= {"recording": (chain, company.signer), "name_keys": [company.name_key]}
-        proofs = Proofs(world.store, chain, None, parse_disclosing(_DISCLOSED))
+        port = listening.getsockname()[1]
+        policy = build_policy(Auth.REQUIRED, port=port, owner=owner)
+        more["proofs"] = Proofs(world.store, world.line.consortium.chain, None, parse_disclosing(_DISCLOSED))
         limiter, page = Limiter(rates), check_page or world.folder / "no page"
-        app = create_gateway(GatewayParts(world.store, policy, proofs=proofs, limiter=limiter, check_page=page, **more))
+        app = create_gateway(GatewayParts(world.store, policy, limiter=limiter, check_page=page, **more))
         with running(build_server(app, "127.0.0.1", port), listening):
             yield policy.origin
 

@@ -6,9 +6,11 @@ ore (SUPPLIER) -> billet (OWNER) -> bolt (OWNER, then DESCENDANT)
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from millmark.ledger.index import Follower
@@ -19,7 +21,8 @@ from millmark.services.directory.document import KeyStatement, sign_statement
 from millmark.services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
 from millmark.services.documents.views import Document, Mode
 from tests.support.fake_ledger import FakeLedger
-from tests.support.sign_in import NOW_S, add_keys, signer_of
+from tests.support.gateway_client import HOST, build_caller
+from tests.support.sign_in import NOW_S, add_keys, open_session, signer_of
 
 OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED = range(1, 10)
 EVERYBODY = (OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED)
@@ -115,3 +118,15 @@ def _record(shared: SharedWorld) -> None:
         fake.offer(lots[name], to)
         fake.take(lots[name])
     fake.offer(lots["billet"], OFFERED)
+
+
+class Partner:
+    """Asks OWNER's gateway as one participant, signed in."""
+
+    def __init__(self, shared: SharedWorld, participant: int, now_s: int = NOW_S) -> None:
+        self._caller = build_caller(shared.store, OWNER, keys=shared.ring, clock=lambda: now_s)
+        self._bearer = f"Bearer {open_session(shared.store, participant, now_s)}"
+
+    def __call__(self, path: str, method: str = "GET", body: object = None, **headers: str) -> httpx.Response:
+        headers.setdefault("Idempotency_Key", secrets.token_hex(8))
+        return self._caller.ask(path, method, body, Host=HOST, Authorization=self._bearer, **headers)

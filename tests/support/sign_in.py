@@ -6,7 +6,11 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.records import ALL_ROLES
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import KeyRow
-from millmark.services.access import Session, SignIn
+from millmark.services.access import CredentialKind, Scope, Session, SignIn
+from millmark.services.access.credentials import issue
+from millmark.services.access.people.people import People
+from millmark.services.access.repository import AccessRepository
+from millmark.services.access.rules import PersonRole
 from millmark.services.access.siwe import build_digest
 
 ORIGIN = "https://gateway.example"
@@ -36,3 +40,19 @@ def sign_in(site: SignIn, participant: int, now_s: int = NOW_S) -> Session:
     signer = signer_of(participant)
     text = site.new_message(signer.address, now_s).to_text()
     return site.accept(text, sign(text, signer), now_s)
+
+
+def open_session(store: Store, participant: int, now_s: int = NOW_S, key: bytes | None = None) -> str:
+    """The token of a session with all scopes, of 900 s. `key`: the address that signed in, if not `signer_of`'s."""
+    address = signer_of(participant).address if key is None else key
+    with store.transaction() as connection:
+        access, kind = AccessRepository(connection), CredentialKind.SESSION
+        return issue(access, kind, participant, list(Scope), now_s=now_s, life_s=900, key=address)[0]
+
+
+def enter_person(store: Store, owner: int, name: str, role: PersonRole, now_s: int = NOW_S) -> str:
+    """The token of the session of somebody who is invited and enters at once."""
+    people = People(store, owner)
+    invited = people.invite(name, role, now_s=now_s)
+    with store.transaction() as connection:
+        return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token

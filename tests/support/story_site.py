@@ -20,11 +20,11 @@ from millmark.ledger.store.rows import KeyRow, MachineRow, ModelRow, Participant
 from millmark.ledger.verify import Report, Statement
 from millmark.ledger.verify.report import StatusRefused
 from millmark.ledger.verify.statements import words_of
-from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from millmark.services.gateway import Limiter
 from millmark.services.portal import Proofs
 from millmark.services.portal.proofs import Proof
 from tests.support.fake_chain import FakeChain, digest
-from tests.support.gateway_client import LINK, Caller
+from tests.support.gateway_client import FREE, LINK, Caller, build_caller
 from tests.support.story import (
     BENCH,
     BENCH_STREAM,
@@ -139,10 +139,7 @@ class StorySite:
         if proof not in self.callers:
             report, is_kept = None if proof == "none" else self.report, proof == "kept"
             proofs = _Proved(self.store, report, self.opened, self.refused, kept=is_kept)
-            parts = GatewayParts(
-                self.store, build_policy("loopback-open"), limiter=Limiter(Rates(1e6, 1e6)), proofs=proofs
-            )
-            self.callers[proof] = Caller(create_gateway(parts))
+            self.callers[proof] = build_caller(self.store, limiter=Limiter(FREE), proofs=proofs)
         answer = self.callers[proof].ask(f"{path}{'&' if '?' in path else '?'}lang={language}")
         assert answer.status_code == 200, answer.text
         self.html = answer.text

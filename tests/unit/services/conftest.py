@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.day import Day, open_day
+from tests.support.company_site import Day, open_day
 from tests.support.fake_world import World
 from tests.support.gateway_client import build_linked_world
 from tests.support.stores import new_store

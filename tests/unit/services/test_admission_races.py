@@ -25,9 +25,8 @@ from millmark.services.directory.following import published_digest
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home import Candidate, candidate_of, parse_request
 from millmark.services.settings import Settings
-from tests.support.acting_site import read
-from tests.support.consortium_site import PAGE, Operator, build_caller, post
-from tests.support.recording_site import FOUNDED
+from tests.support.company_site import FOUNDED, PAGE, Operator
+from tests.support.gateway_client import build_caller, post, read
 from tests.support.stores import new_store
 
 

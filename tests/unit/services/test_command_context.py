@@ -21,7 +21,7 @@ from millmark.services.commands import chain as chain_commands
 from millmark.services.commands.context import Context
 from millmark.services.settings import Settings
 from tests.support.command_line import Runner
-from tests.support.recording_site import Site, open_site
+from tests.support.company_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
 

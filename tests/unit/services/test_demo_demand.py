@@ -13,8 +13,7 @@ from millmark.services.demo.demand import COMING, SCORED, WEEKS, Demand, forecas
 from millmark.services.planning.forecast.document import begin_s, parse_forecast, week_text
 from millmark.services.products.loading import Catalogue
 from tests.support.demand_home import open_demand_home
-from tests.support.gateway_client import Caller
-from tests.support.portal_site import SESSION, Browser
+from tests.support.gateway_client import SESSION, Browser, Caller
 from tests.support.sign_in import ORIGIN
 
 

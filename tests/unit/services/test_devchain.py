@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ from millmark.ledger.chain import EmbeddedChain, RpcError, Transport
 from millmark.ledger.chain.embedded import CHAIN_ID
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.services.devchain import create_devchain
+from tests.support.gateway_client import Caller
 from tests.support.rpc import ScriptedNode, lost
 
 
@@ -23,14 +23,7 @@ class Client:
         self._app = create_devchain(chain)
 
     def request(self, method: str, path: str, content: bytes = b"", **headers: str) -> httpx.Response:
-        named = {"Content-Type": "application/json"} | {one.replace("_", "-"): text for one, text in headers.items()}
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.request(method, path, content=content, headers=named)
-
-        return asyncio.run(ask())
+        return Caller(self._app).ask(path, method, content, **{"Content_Type": "application/json", **headers})
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -29,7 +30,7 @@ from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.settings import Auth
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.portal_pages import PAGES
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, signer_of
 from tests.support.stores import new_store
@@ -211,7 +212,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
 """Written out, not derived from the rules: who may call the route."""
 
 
-def served(app: FastAPI) -> set[tuple[str, str]]:
+def served(app: Starlette) -> set[tuple[str, str]]:
     """Every method and path that the router knows."""
     routes = [
         one for route in app.routes for one in getattr(getattr(route, "original_router", None), "routes", [route])
@@ -408,12 +409,12 @@ def test_the_document_says_where_a_credential_is_needed(caller: Caller, store: S
             ]
             assert ("security" in operation) is (who != EVERYBODY), path
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    opened = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).ask("/openapi.json").json()
+    opened = build_caller(store).ask("/openapi.json").json()
     assert "securitySchemes" not in opened["components"]
 
 
 def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
-    caller = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), clock=lambda: NOW_S)))
+    caller = build_caller(store, clock=lambda: NOW_S)
     assert caller.ask("/v1/session").json()["owner"] is True
     assert caller.ask("/v1/status").status_code == 200
     assert caller.ask("/v1/session", Authorization="Bearer nonsense").status_code == 401
@@ -425,7 +426,7 @@ def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
     async def through_a_proxy(scope: AsgiScope, receive: Receive, send: Send) -> None:
         await caller.app({**scope, "http_version": "1.0"}, receive, send)
 
-    assert Caller(cast("FastAPI", through_a_proxy)).ask("/v1/status").status_code == 401
+    assert Caller(cast("Starlette", through_a_proxy)).ask("/v1/status").status_code == 401
 
 
 @pytest.mark.parametrize("number", BY_ROLE.values())

@@ -23,9 +23,9 @@ from millmark.services.access import Scope, new_api_key
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.portal.proofs import Proof, Proofs
 from millmark.services.settings import Auth
-from tests.support.gateway_client import Caller, running
+from tests.support.company_site import PART, Site, open_site
+from tests.support.gateway_client import Caller, build_caller, running
 from tests.support.patience import wait_until
-from tests.support.recording_site import PART, Site, open_site
 from tests.support.sealing import validators
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.told import named
@@ -51,7 +51,7 @@ def test_a_bundle_shows_names_under_each_name_key(site: Site) -> None:
 def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
     site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
-    asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
+    asked = build_caller(site.store, chain=site.world.chain)
     answer = asked.ask(f"/v1/bundles?lot={PART}")
     trust = asked.ask("/v1/trust")
     assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA_TYPE)
@@ -75,7 +75,7 @@ def test_a_bundle_of_a_sealed_chain_has_seals_and_is_believed_by_its_validators(
     keys = validators(4)
     for site in open_site(tmp_path, keys):
         lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87")["subjects"][0]
-        asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
+        asked = build_caller(site.store, chain=site.world.chain)
         answer = asked.ask(f"/v1/bundles?lot={lot}")
         trust = parse_trust(asked.ask("/v1/trust?validators=true").content)
         assert trust.checkpoint == Validators(tuple(Validator(one.address) for one in keys))
@@ -90,7 +90,7 @@ def test_a_bundle_of_a_sealed_chain_has_seals_and_is_believed_by_its_validators(
 
 
 def test_without_seals_there_is_no_trust_file_of_validators(site: Site) -> None:
-    asked = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"), chain=site.world.chain)))
+    asked = build_caller(site.store, chain=site.world.chain)
     answer = asked.ask("/v1/trust?validators=true")
     assert answer.status_code == 400
     assert "no seals" in answer.json()["detail"]

@@ -9,14 +9,13 @@ from urllib.parse import quote
 import pytest
 
 from millmark.ledger.provenance import Direction, certificate, recall, trace
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_world import World
-from tests.support.gateway_client import LINK, SLASHED, Caller
+from tests.support.gateway_client import LINK, SLASHED, Caller, build_caller
 
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
+    return build_caller(world.store)
 
 
 @pytest.mark.parametrize("name", ["urn:example:hip-1", "urn:example:hip", "URN:EXAMPLE:box", LINK, SLASHED])
@@ -125,7 +124,7 @@ def test_a_sane_request_id_is_kept(caller: Caller) -> None:
 
 
 def test_one_log_line_a_request_without_identifiers(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    logging = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
+    logging = build_caller(world.store)
     logging.ask(f"/v1/trace/{LINK}?depth=2", X_Request_ID="r1")
     logging.ask(f"/v1/recall?lot={LINK}", "HEAD", X_Request_ID="r2")
     out, err = capfd.readouterr()

@@ -28,7 +28,7 @@ from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
 from tests.support.fake_things import NONE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.patience import MAX_S, wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign_in
 from tests.support.stores import new_store
@@ -52,7 +52,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("refusing")) as store:
         build_world(store)
         limiter = Limiter(Rates(1e9, 1e9))
-        yield Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), limiter=limiter)))
+        yield build_caller(store, limiter=limiter)
 
 
 def guarded(store: Store) -> Caller:
@@ -82,7 +82,7 @@ def record(world: World, name: str, participant: int = SMITH) -> None:
 
 
 def test_pages_from_the_beginning_to_what_is_recorded_next(world: World) -> None:
-    caller, place, seen = Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open")))), "0.0", []
+    caller, place, seen = build_caller(world.store), "0.0", []
     while True:
         page = caller.ask(f"/v1/events?after={place}").json()
         seen += page["items"]

@@ -17,8 +17,8 @@ from millmark.services.gateway.recording import Recorder
 from millmark.services.planning.feedback.taking import NoSetpoints
 from millmark.services.serving.logs import build_logger
 from millmark.services.settings import Settings
+from tests.support.company_site import Site, open_site
 from tests.support.gateway_client import Caller
-from tests.support.recording_site import Site, open_site
 
 
 @pytest.fixture

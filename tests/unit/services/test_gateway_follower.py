@@ -23,7 +23,7 @@ from millmark.services.gateway.follower import FollowerThread
 from millmark.services.gateway.http.problems import StaleIndexError
 from millmark.services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
-from tests.support.gateway_client import Caller, ServedChain
+from tests.support.gateway_client import Caller, ServedChain, build_caller
 from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 
@@ -241,16 +241,14 @@ def test_while_the_index_is_built_again_beside_a_gateway_no_credential_is_judged
 
 def test_status_without_a_chain(store: Store) -> None:
     Outbox(store).enqueue(b"\x01" * 20, [Entry("k", Contract.LEDGER.value, "PlaceOrder", b"x")])
-    found = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).ask("/v1/status").json()
+    found = build_caller(store).ask("/v1/status").json()
     assert (found["index"], found["chain"], found["equal"], found["follower"]) == (None, None, None, None)
     assert found["chain_failure"]["code"] == "chain-not-configured"
     assert (found["outbox"]["queued"], found["outbox"]["failed"]) == (1, 0)
 
 
 def test_status_before_the_node_was_asked(store: Store, chain: ServedChain) -> None:
-    found = (
-        Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"), chain=chain))).ask("/v1/status").json()
-    )
+    found = build_caller(store, chain=chain).ask("/v1/status").json()
     assert (found["chain"], found["chain_failure"]["code"]) == (None, "chain-not-asked")
 
 

@@ -8,12 +8,11 @@ import pytest
 from millmark.ledger.evidence import EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import leaf_hash
 from millmark.ledger.store import Book
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.planning.forecast.document import ForecastDocument, seal_of
 from millmark.services.planning.forecast.making import make_forecast
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from tests.support.forecast_samples import IDENTITY, sample
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.stores import new_store
 
 
@@ -32,7 +31,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory, documents: list[ForecastDoc
             Book(connection).add_evidence(stream, [EvidenceEntry(place, salt, entry, leaf)])
             row = document.digest, stream, place, document.cut.block, document.cut.time_s, document.to_bytes().decode()
             ForecastRepository(connection).add(ForecastRow(*row))
-    return Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
+    return build_caller(store)
 
 
 def test_all_forecasts_are_listed_page_by_page(caller: Caller, documents: list[ForecastDocument]) -> None:

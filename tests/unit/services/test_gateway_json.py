@@ -15,9 +15,9 @@ from sqlalchemy import MetaData, select
 from millmark.ledger.store import Store
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.relay import Relay
+from tests.support.company_site import open_site
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
-from tests.support.recording_site import open_site
 
 _PLACE = re.compile(r"{.+?}")
 _EVENT = {

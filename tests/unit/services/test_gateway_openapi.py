@@ -20,7 +20,6 @@ from millmark.ledger.bundle import MEDIA_TYPE
 from millmark.ledger.ids import canonical_identifier
 from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from millmark.ledger.provenance.answers import Printable
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from millmark.services.gateway.api.documents import SEALED_MEDIA_TYPE
 from millmark.services.gateway.api.status import Health, Ready
@@ -30,7 +29,7 @@ from millmark.services.gateway.http.routes import model_of
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA
 from millmark.services.views import GatewayStatus
 from tests.support.fake_world import World, build_bad_world
-from tests.support.gateway_client import Caller, build_linked_world
+from tests.support.gateway_client import Caller, build_caller, build_linked_world
 from tests.support.stores import new_store
 
 Json = dict[str, Any]
@@ -63,7 +62,7 @@ def bad_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
+    return build_caller(world.store)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +162,7 @@ def test_the_identifiers_of_the_examples_are_one_thing(document: Json) -> None:
 
 def test_real_answers_are_as_the_document_says(world: World, bad_world: World, document: Json) -> None:
     for told in (world, bad_world):
-        caller = Caller(create_gateway(GatewayParts(told.store, build_policy("loopback-open"))))
+        caller = build_caller(told.store)
         paths = [("/v1/trace/{identifier}", f"/v1/trace/0x{lot.hex()}") for lot in told.lots.values()]
         paths += [("/v1/trace/{identifier}", f"/v1/trace/0x{order.hex()}") for order in told.orders.values()]
         paths += [("/v1/certificates/{id}", f"/v1/certificates/{number}") for number in told.certificates.values()]

@@ -38,7 +38,7 @@ from millmark.services.gateway.http.problems import build_problem
 from millmark.services.gateway.http.route_table import Route
 from millmark.services.store import open_store
 from tests.support.fake_world import World
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 
 _NO_NUMBERS = ("01", "%2B1", "1.0", "1_0", "%201", "1%0A", "-0", "1e0", "0x1", "%EF%BC%91")
 """Which pydantic alone reads as numbers, mostly."""
@@ -46,7 +46,7 @@ _NO_NUMBERS = ("01", "%2B1", "1.0", "1_0", "%201", "1%0A", "-0", "1e0", "0x1", "
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(GatewayParts(world.store, build_policy("loopback-open"))))
+    return build_caller(world.store)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,7 @@ def test_methods_that_would_change_something(caller: Caller, method: str) -> Non
 
 def test_nothing_indexed_yet(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
-        found = Caller(create_gateway(GatewayParts(store, build_policy("loopback-open")))).problem(
-            "/v1/trace/urn:example:hip-1"
-        )
+        found = build_caller(store).problem("/v1/trace/urn:example:hip-1")
     assert (found["status"], found["detail"]) == (404, "nothing is indexed yet")
     assert found["hint"] == "follow the chain first"
 

@@ -25,7 +25,6 @@ from millmark.ledger.records import ALL_ROLES, RECORD_TYPES, AcceptCustody, Item
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import AssignmentRow
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.bodies import body_of
 from millmark.services.gateway.recording.build_records import Builder
 from millmark.services.gateway.recording.writes import LEFT_OUT, WRITES, Write
@@ -33,9 +32,9 @@ from millmark.services.idempotency.repository import AnswerRepository
 from millmark.services.node.events import EventRefusedError
 from millmark.services.node.intake import Lots
 from millmark.services.products import Catalogue
-from tests.support.gateway_client import Caller
+from tests.support.company_site import PART, Site, open_site
+from tests.support.gateway_client import build_caller
 from tests.support.ledger_world import LedgerWorld, build_world
-from tests.support.recording_site import PART, Site, open_site
 from tests.support.stores import new_store
 
 
@@ -449,7 +448,7 @@ def test_what_the_path_names_must_be_there_where_the_index_is_asked(desk: Site) 
 
 
 def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
-    caller = Caller(create_gateway(GatewayParts(site.store, build_policy("loopback-open"))))
+    caller = build_caller(site.store)
     answer = caller.ask("/v1/lots/receive", "POST", RECEIVE, Idempotency_Key="a-key-of-mine")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:signer-not-configured")
     stranger = Site(site.store, site.world, LocalSigner.generate())

@@ -25,11 +25,11 @@ from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import recorder as recorder_module
 from millmark.services.gateway.recording.recorder import Attempt
 from millmark.services.settings import Settings
+from tests.support.company_site import Site, open_site
 from tests.support.experiments import count_lots
 from tests.support.fake_node import record_of
 from tests.support.figures import Judge
 from tests.support.patience import MAX_S
-from tests.support.recording_site import Site, open_site
 from tests.support.stores import copy_database, new_store
 
 OLDER = "urn:millmark:problem:outbox-older-than-ledger"

@@ -17,7 +17,6 @@ from pyld import jsonld
 from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
 from millmark.ledger.ids import parse_digital_link
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.interop.contexts.published import (
     CONTEXT_MEDIA,
     LINKSET_CONTEXT,
@@ -34,7 +33,7 @@ from millmark.services.interop.credentials.model import BASE_CONTEXT, find_unmap
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from millmark.services.interop.epcis.schema import event_schema
 from millmark.services.portal.passports import BUNDLE_TYPE, Code, build_linkset
-from tests.support.gateway_client import LINK, Caller
+from tests.support.gateway_client import LINK, Caller, build_caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
 from tests.support.stores import new_store
 
@@ -52,7 +51,7 @@ KINDS = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEven
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("contexts")) as store:
-        yield Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
+        yield build_caller(store)
 
 
 @pytest.fixture(scope="module")

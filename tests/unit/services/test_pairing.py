@@ -22,8 +22,8 @@ from millmark.services.access.signin import NONCE_LIFE_S
 from millmark.services.client.login import LOGIN, Login, forget_login, read_login, write_login
 from millmark.services.commands.login import _is_safe, _keep, await_code, listen_for_code
 from tests.support.command_line import Runner
+from tests.support.company_site import open_site
 from tests.support.patience import MAX_S
-from tests.support.recording_site import open_site
 from tests.unit.services.test_people import NOW, Office, key
 
 

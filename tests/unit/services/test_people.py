@@ -24,7 +24,7 @@ from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.authenticator import Authenticator
-from tests.support.recording_site import Site, open_site
+from tests.support.company_site import Site, open_site
 
 NOW = 1_800_000_000
 ORIGIN, HOST = "https://gateway.example:8600", "gateway.example"

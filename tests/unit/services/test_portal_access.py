@@ -22,9 +22,9 @@ from tests.support.fake_world import (
     SMITH,
 )
 from tests.support.figures import Tell
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import FORM, SESSION, Browser, Caller, hidden
 from tests.support.portal_pages import EVENTS, PAGES
-from tests.support.portal_site import BY_ROLE, FORM, NO_ROLE, OWNER, SESSION, STRANGER, SUSPENDED, Browser, Site, hidden
+from tests.support.portal_site import BY_ROLE, NO_ROLE, OWNER, STRANGER, SUSPENDED, Site
 from tests.support.sign_in import NOW_S, ORIGIN, sign, signer_of
 from tests.support.stores import new_store
 from tests.unit.ledger.test_provenance_permissions import LOTS, MACHINE, ORDERS

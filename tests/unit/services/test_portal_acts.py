@@ -26,9 +26,8 @@ from millmark.services.portal.acting.acting import ACTS
 from millmark.services.portal.acting.pages import RecordPages
 from millmark.services.portal.acting.things import Desk, Wish
 from millmark.services.portal.pages import read_catalogues
-from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
-from tests.support.gateway_client import Caller
-from tests.support.portal_site import HOST, Browser
+from tests.support.company_site import ActingSite, open_acting_site
+from tests.support.gateway_client import HOST, Browser, Caller, act, fields_of, read
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_pages import bare_words, bracketed

@@ -26,9 +26,10 @@ from millmark.services.access.rules import PersonRole
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.portal.passports import build_story
-from tests.support.acting_site import ActingSite, act, fields_of, open_acting_site, read
+from tests.support.company_site import ActingSite, open_acting_site
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, OTHER_BUYER, SMITH, World, build_world
 from tests.support.figures import Tell
+from tests.support.gateway_client import act, fields_of, read
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 

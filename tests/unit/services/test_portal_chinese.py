@@ -19,11 +19,11 @@ from millmark.services.portal import listings
 from millmark.services.serving.loop import Trouble
 from millmark.services.views import FailureState, FollowerState
 from tests.support.english_words import find_english
-from tests.support.gateway_client import LINK
+from tests.support.gateway_client import LINK, Browser, hidden
 from tests.support.interop import NOW
 from tests.support.pictures import NO_PAGES
 from tests.support.portal_pages import PAGES
-from tests.support.portal_site import OWNER, Browser, Site, hidden
+from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_pages import MEMBER_PAGES
 from tests.unit.services.test_portal_passport import PART, salt_of

@@ -27,11 +27,9 @@ from millmark.services.directory.following import keep_admission, published_dige
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.home import candidate_of, parse_request
 from millmark.services.home.admissions import keep_candidate
-from tests.support.acting_site import fields_of, read
-from tests.support.consortium_site import PAGE, Operator, build_caller, enter, post
+from tests.support.company_site import FOUNDED, PAGE, Operator
 from tests.support.english_words import find_english
-from tests.support.portal_site import Browser
-from tests.support.recording_site import FOUNDED
+from tests.support.gateway_client import Browser, build_caller, enter, fields_of, post, read
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 

@@ -21,7 +21,7 @@ from millmark.ledger.store.rows import LotRow
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_world import CARRIER, INSPECTOR, NAMES, OTHER_BUYER, SMITH
-from tests.support.gateway_client import Caller, ServedChain
+from tests.support.gateway_client import Caller, ServedChain, build_caller
 from tests.support.patience import MAX_S
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
@@ -240,11 +240,7 @@ def test_status_says_when_the_index_is_behind(tmp_path: Path, chain: ServedChain
 )
 def test_status_without_chain_and_index_says_so(tmp_path: Path, language: str, told: tuple[str, ...]) -> None:
     with new_store(tmp_path) as store:
-        page = seen(
-            Caller(create_gateway(GatewayParts(store, build_policy("loopback-open"))))
-            .ask(f"/portal/status?lang={language}")
-            .text
-        )
+        page = seen(build_caller(store).ask(f"/portal/status?lang={language}").text)
     for words in told:
         assert words in page
     assert "no chain is configured; set chain_url" in page

@@ -21,10 +21,9 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.services.access.rules import PersonRole
 from millmark.services.gateway.consortium import Governing
 from millmark.services.portal.consortium import Governance, _wait_of
-from tests.support.acting_site import fields_of, read
-from tests.support.consortium_site import DAY_S, PAGE, build_caller, enter, post
+from tests.support.company_site import DAY_S, PAGE
+from tests.support.gateway_client import Browser, build_caller, enter, fields_of, post, read
 from tests.support.ledger_world import LedgerWorld, build_world
-from tests.support.portal_site import Browser
 from tests.support.stores import new_store
 
 

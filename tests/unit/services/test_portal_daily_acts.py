@@ -49,8 +49,8 @@ from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.portal.acting.acting import ACTS, LEFT_TO_API
 from millmark.services.portal.acting.things import STATES
 from millmark.services.portal.pages import Language, _word, read_catalogues
-from tests.support.acting_site import fields_of, read
-from tests.support.day import Day
+from tests.support.company_site import Day
+from tests.support.gateway_client import fields_of, read
 
 NONE = bytes(32)
 FAR = 4_102_444_800

@@ -32,10 +32,10 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Book
 from millmark.ledger.store.rows import LotRow
-from tests.support import acting_site
-from tests.support.acting_site import act
-from tests.support.day import Day
+from tests.support import gateway_client
+from tests.support.company_site import Day
 from tests.support.fake_world import AUDITOR, BUYER, COORDINATOR, INSPECTOR, NAMES, SMITH, World, build_world
+from tests.support.gateway_client import act
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
@@ -51,7 +51,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def read(page: str) -> str:
     """The words of a page, without the spaces that tags leave before signs."""
-    return re.sub(r" ([:,)])", r"\1", acting_site.read(page)).replace("( ", "(")
+    return re.sub(r" ([:,)])", r"\1", gateway_client.read(page)).replace("( ", "(")
 
 
 def doubts_of(world: World, lot: str, viewer: int | None = None) -> Doubts:

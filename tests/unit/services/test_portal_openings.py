@@ -39,9 +39,8 @@ from millmark.quality import Inference as Inspected
 from millmark.quality import Verdict as ModelVerdict
 from millmark.quality.inference import pack_window
 from millmark.services.access.rules import PersonRole
-from tests.support.acting_site import fields_of, read
-from tests.support.day import Day, open_day
-from tests.support.recording_site import Site
+from tests.support.company_site import Day, Site, open_day
+from tests.support.gateway_client import fields_of, read
 from tests.support.stores import copy_database, new_store
 from tests.unit.services.test_portal_daily_acts import FAR, NONE, gated
 

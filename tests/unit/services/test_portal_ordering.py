@@ -22,9 +22,8 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow
 from millmark.services.access.rules import PersonRole
 from millmark.services.products import Catalogue
-from tests.support.acting_site import ActingSite, fields_of, open_acting_site, read
-from tests.support.gateway_client import Caller
-from tests.support.portal_site import Browser
+from tests.support.company_site import ActingSite, open_acting_site
+from tests.support.gateway_client import Browser, Caller, fields_of, read
 
 SHIRT = {
     "option.fabric": "poplin",
@@ -50,7 +49,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def site(tmp_path: Path, home: Path) -> Iterator[ActingSite]:
     for site in open_acting_site(tmp_path):
-        site.portal = site._portal(recording=(site.world.chain, site.signer), home=home)
+        site.portal = site.portal_with(recording=(site.world.chain, site.signer), home=home)
         yield site
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from millmark.ledger.ids import SubjectKind, identifier_hash, subject
 from millmark.ledger.records import Item, OfferCustody, ReceiveLot
 from millmark.ledger.store.rows import LotRow
-from tests.support.acting_site import act, read
-from tests.support.day import Day
+from tests.support.company_site import Day
+from tests.support.gateway_client import act, read
 
 NONE = bytes(32)
 

@@ -24,9 +24,9 @@ from millmark.services.portal.listings import build_load
 from millmark.services.portal.pages import Catalogue, Language, Pages, read_catalogues
 from millmark.services.portal.recalls import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
-from tests.support.gateway_client import LINK, Caller
+from tests.support.gateway_client import LINK, Browser, Caller
 from tests.support.portal_pages import ANYBODY, EVENTS, PAGES
-from tests.support.portal_site import OWNER, Browser, Site
+from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_passport import LOT_KEY, PART, salt_of
 from tests.unit.services.test_portal_passport import serve as serve_codes

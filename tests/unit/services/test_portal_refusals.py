@@ -11,8 +11,8 @@ from millmark.services.access.rules import PersonRole
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.gateway.http.problems import MEDIA_TYPE
 from millmark.services.settings import Auth
-from tests.support.acting_site import ActingSite, open_acting_site, read
-from tests.support.gateway_client import Caller
+from tests.support.company_site import ActingSite, open_acting_site
+from tests.support.gateway_client import Caller, read
 from tests.support.sign_in import NOW_S, ORIGIN
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"

@@ -21,7 +21,8 @@ from millmark.services.webhooks.http_post import WebhookGround
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import Subscriber, Subscriptions
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, INSPECTOR, SMITH
-from tests.support.portal_site import BY_ROLE, OWNER, Site, hidden
+from tests.support.gateway_client import hidden
+from tests.support.portal_site import BY_ROLE, OWNER, Site
 from tests.support.sign_in import NOW_S, sign, signer_of
 from tests.support.stores import new_store
 

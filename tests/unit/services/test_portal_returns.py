@@ -21,8 +21,8 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Book
 from millmark.ledger.store.rows import LotRow
-from tests.support.acting_site import act, fields_of, read
-from tests.support.day import Day
+from tests.support.company_site import Day
+from tests.support.gateway_client import act, fields_of, read
 
 NONE = bytes(32)
 CRACK = "a crack beside the <keyway>"

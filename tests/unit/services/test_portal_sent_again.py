@@ -18,7 +18,8 @@ from millmark.services.access.repository import AccessRepository
 from millmark.services.webhooks import subscriptions
 from millmark.services.webhooks.repository import WebhookRepository
 from tests.support.fake_world import SMITH
-from tests.support.portal_site import OWNER, Browser, Site, hidden
+from tests.support.gateway_client import Browser, hidden
+from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
 

@@ -23,15 +23,15 @@ from millmark.ledger.forward_requests import MAX_REQUEST_BYTES, parse_request
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome, RelaySubmitter, relay
 from millmark.ledger.submit.relay import _RelayCalls
-from tests.support.ledger_world import build_world, verify_final
-from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
+from tests.support.ledger_world import verify_final
+from tests.support.relay_world import HOUR_S, VALIDITY_S, RelaySite, finish, lot, open_relay_world
 from tests.support.stores import new_store
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[RelaySite]:
-    with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
-        yield RelaySite(build_world(), store, own, tmp_path)
+    with open_relay_world(tmp_path) as world:
+        yield RelaySite(world)
 
 
 def test_a_record_is_final_once_the_relay_tells_its_block(site: RelaySite) -> None:
@@ -227,10 +227,10 @@ def test_an_outbox_serves_one_ledger_through_whatever_relay(site: RelaySite) -> 
     assert (site.state(number), site.requests()) == (OutboxState.QUEUED, [])
 
 
-def test_a_relay_of_another_ledger_is_refused(site: RelaySite) -> None:
+def test_a_relay_of_another_ledger_is_refused(site: RelaySite, tmp_path: Path) -> None:
     number, deployment = site.submit("lot"), site.world.chain.deployment
     for otherwise in ({"forwarder": bytes(20)}, {"chain_id": deployment.chain_id + 1}):
-        with new_store(site.folder, f"{len(site.requests())}{next(iter(otherwise))}.db") as store:
+        with new_store(tmp_path, f"{len(site.requests())}{next(iter(otherwise))}.db") as store:
             elsewhere = RelaySubmitter(site.relay, replace(deployment, **otherwise), store, site.factory)
             elsewhere.submit([("lot", lot("lot"))])
             with pytest.raises(ChainError, match="the relay serves another ledger; correct its address"):

@@ -11,15 +11,13 @@ from millmark.ledger.errors import ChainError, ChainUnreachableError, RequestErr
 from millmark.ledger.forward_requests import parse_request
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Outcome, RelaySubmitter, relay
-from tests.support.ledger_world import build_world
-from tests.support.relay_site import HOUR_S, VALIDITY_S, RelaySite, finish, lot
-from tests.support.stores import new_store
+from tests.support.relay_world import HOUR_S, VALIDITY_S, RelaySite, finish, lot, open_relay_world
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[RelaySite]:
-    with new_store(tmp_path, "gateway.db") as store, new_store(tmp_path, "factory.db") as own:
-        yield RelaySite(build_world(), store, own, tmp_path)
+    with open_relay_world(tmp_path) as world:
+        yield RelaySite(world)
 
 
 # Times

@@ -13,7 +13,8 @@ from millmark.services.node.config import HttpSource
 from millmark.services.node.http_capture import create_capture
 from millmark.services.serving.hosts import HostCheck, choose_hosts, is_own_host
 from millmark.services.serving.logs import build_logger
-from tests.support.node_parts import CaptureClient, open_parts
+from tests.support.gateway_client import client_of
+from tests.support.node_parts import open_parts
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,10 @@ def test_a_foreign_page_records_nothing_at_a_node_without_a_token(tmp_path: Path
 
         def ask(host: str) -> int:
             headers = {"Host": host, "Origin": "https://evil.example", "Content-Type": "application/json"}
-            return CaptureClient(cast("Starlette", checked), headers).post("/v1/events", content=event).status_code
+            return client_of(cast("Starlette", checked), headers).post("/v1/events", content=event).status_code
 
         for path in ("/ready", "/health", "/metrics"):
-            assert CaptureClient(cast("Starlette", checked), {"Host": "evil.example"}).get(path).status_code == 421
+            assert client_of(cast("Starlette", checked), {"Host": "evil.example"}).get(path).status_code == 421
         assert ask("evil.example") == 421
         assert parts.contents() == []
         assert ask("127.0.0.1:8610") == 200

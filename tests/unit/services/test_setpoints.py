@@ -33,8 +33,8 @@ from millmark.services.setpoints.document import (
     parse_reading,
 )
 from millmark.services.setpoints.repository import SetpointRow
-from tests.support.acting_site import ActingSite, act, open_acting_site, read
-from tests.support.gateway_client import Caller
+from tests.support.company_site import ActingSite, open_acting_site
+from tests.support.gateway_client import Caller, act, read
 
 NOW = 1_700_000_000
 DOCUMENT = SetpointDocument(

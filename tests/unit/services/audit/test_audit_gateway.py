@@ -11,17 +11,12 @@ import httpx
 import pytest
 
 from millmark.ledger.errors import StoreError
-from millmark.services.access import CredentialKind, Scope
-from millmark.services.access.credentials import issue
-from millmark.services.access.repository import AccessRepository
 from millmark.services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
 from millmark.services.documents.views import Mode
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.settings import Auth
 from tests.support.command_line import Runner
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.shared_world import BILLET, OTHER, OWNER, SharedWorld, build_shared_world
-from tests.support.sign_in import NOW_S, ORIGIN, signer_of
+from tests.support.sign_in import NOW_S, open_session
 from tests.support.stores import new_store
 
 HOST = "gateway.example"
@@ -39,16 +34,11 @@ def shared(home: Path) -> Iterator[SharedWorld]:
 
 
 def caller(shared: SharedWorld, audit: AuditLog) -> Caller:
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return Caller(
-        create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, audit=audit))
-    )
+    return build_caller(shared.store, OWNER, keys=shared.ring, audit=audit)
 
 
 def token(shared: SharedWorld, participant: int) -> str:
-    with shared.store.transaction() as connection:
-        desk, key = AccessRepository(connection), signer_of(participant).address
-        return issue(desk, CredentialKind.SESSION, participant, frozenset(Scope), now_s=NOW_S, life_s=900, key=key)[0]
+    return open_session(shared.store, participant)
 
 
 def test_accesses_and_refusals_are_in_it_and_no_secret_is(shared: SharedWorld, tmp_path: Path) -> None:

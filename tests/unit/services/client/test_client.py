@@ -20,7 +20,7 @@ from millmark.services.client import (
 from millmark.services.gateway.api.status import Health
 from millmark.services.gateway.http import example_values as examples
 from millmark.services.views import GatewayStatus, IndexState, RecordStatus
-from tests.support.client_site import Pauses, scripted_client
+from tests.support.gateway_client import Pauses, scripted_client
 
 PROBLEM = {
     "type": "urn:millmark:problem:busy",

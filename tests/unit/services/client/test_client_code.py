@@ -16,8 +16,8 @@ from millmark.ledger.provenance.answers import HistoryRecord, Printable
 from millmark.services.client import Client
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.route_table import Route, RouteTable
-from tests.support.client_site import Pauses, scripted_client
 from tests.support.command_line import Runner
+from tests.support.gateway_client import Pauses, scripted_client
 from tests.support.house import ROOT
 from tests.support.stores import new_store
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.partner import Partner
-from tests.support.shared_world import OWNER, SharedWorld
+from tests.support.shared_world import OWNER, Partner, SharedWorld
 
 
 @pytest.fixture(scope="module")

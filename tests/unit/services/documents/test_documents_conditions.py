@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from millmark.services.documents.views import Mode
-from tests.support.partner import Partner
-from tests.support.shared_world import NAMED, OTHER, SharedWorld, build_shared_world
+from tests.support.shared_world import NAMED, OTHER, Partner, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
 

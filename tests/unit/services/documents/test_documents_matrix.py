@@ -8,14 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from millmark.services.access import CredentialKind, Scope
-from millmark.services.access.credentials import issue
-from millmark.services.access.repository import AccessRepository
 from millmark.services.documents.encryption import open_sealed
 from millmark.services.documents.views import Document, Mode
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.settings import Auth
-from tests.support.gateway_client import Caller
+from tests.support.gateway_client import Caller, build_caller
 from tests.support.shared_world import (
     BILLET,
     CONTENT,
@@ -31,7 +26,7 @@ from tests.support.shared_world import (
     SharedWorld,
     build_shared_world,
 )
-from tests.support.sign_in import NOW_S, ORIGIN, signer_of
+from tests.support.sign_in import NOW_S, open_session
 from tests.support.stores import new_store
 
 HOST = "gateway.example"
@@ -85,10 +80,7 @@ def documents(shared: SharedWorld) -> dict[Mode, Document]:
 
 @pytest.fixture(scope="module")
 def caller(shared: SharedWorld) -> Caller:
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return Caller(
-        create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, absent_every_s=0))
-    )
+    return build_caller(shared.store, OWNER, keys=shared.ring)
 
 
 def ask(
@@ -97,18 +89,7 @@ def ask(
     participant = RELATIONS[relation]
     headers = {"Host": HOST, "Idempotency-Key": secrets.token_hex(8)}
     if participant is not None:
-        with shared.store.transaction() as connection:
-            key = signer_of(participant).address
-            token, _ = issue(
-                AccessRepository(connection),
-                CredentialKind.SESSION,
-                participant,
-                frozenset(Scope),
-                now_s=NOW_S,
-                life_s=900,
-                key=key,
-            )
-        headers["Authorization"] = f"Bearer {token}"
+        headers["Authorization"] = f"Bearer {open_session(shared.store, participant)}"
     return caller.ask(path, method, body, **headers)
 
 

@@ -17,8 +17,7 @@ from millmark.services.documents import DocumentError, Draft, new_version_id
 from millmark.services.documents.encryption import MAX_DOCUMENT_BYTES, open_sealed
 from millmark.services.documents.views import Mode
 from tests.support.command_line import Runner
-from tests.support.partner import Partner
-from tests.support.shared_world import BILLET, CONTENT, NAMED, OWNER, SharedWorld, build_shared_world
+from tests.support.shared_world import BILLET, CONTENT, NAMED, OWNER, Partner, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S, signer_of
 from tests.support.stores import new_store
 

@@ -7,15 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from millmark.services.access import CredentialKind, Scope
-from millmark.services.access.credentials import issue
-from millmark.services.access.repository import AccessRepository
-from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from millmark.services.settings import Auth
 from tests.support.apart import Home
-from tests.support.gateway_client import Caller
-from tests.support.portal_site import SESSION, Browser
-from tests.support.sign_in import ORIGIN
+from tests.support.gateway_client import SESSION, Browser, build_caller
+from tests.support.sign_in import open_session
 from tests.unit.services.handover.conftest import Told
 
 COORDINATOR, READER, OWNER, STRANGER = "kestrel", "vector", "birch", "nordwind"
@@ -24,11 +18,8 @@ COORDINATOR, READER, OWNER, STRANGER = "kestrel", "vector", "birch", "nordwind"
 def browse(home: Home, path: str) -> tuple[int, str]:
     """What somebody who is signed in at the company's own gateway is shown."""
     now, company = int(datetime.now(UTC).timestamp()), home.company
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
-    caller = Caller(create_gateway(GatewayParts(home.store, policy, clock=lambda: now, absent_every_s=0)))
-    with home.store.transaction() as connection:
-        desk, key = AccessRepository(connection), company.signer.address
-        token = issue(desk, CredentialKind.SESSION, company.number, list(Scope), now_s=now, life_s=900, key=key)[0]
+    caller = build_caller(home.store, company.number, clock=lambda: now)
+    token = open_session(home.store, company.number, now, company.signer.address)
     answer = Browser(caller, {SESSION: token}).get(path)
     return answer.status_code, answer.text
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from millmark.ledger.errors import SettingsError
@@ -19,7 +20,8 @@ from millmark.services.node.http_capture import MAX_BATCH_BYTES, MAX_EVENTS, cre
 from millmark.services.node.intake import FolderCapture
 from millmark.services.node.submission import ChainHead, Health
 from millmark.services.serving.logs import build_logger
-from tests.support.node_parts import CaptureClient, Parts, open_parts
+from tests.support.gateway_client import client_of
+from tests.support.node_parts import Parts, open_parts
 from tests.support.patience import MAX_S
 
 TOKEN = "canary-token-0123456789-0123456789"
@@ -33,22 +35,22 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def client(parts: Parts) -> CaptureClient:
+def client(parts: Parts) -> httpx.Client:
     return _client(parts)
 
 
-def _client(parts: Parts) -> CaptureClient:
+def _client(parts: Parts) -> httpx.Client:
     app = create_capture(
         parts.intake, parts.metrics, lambda: Health([], True, ChainHead(), [], {}), TOKEN, build_logger()
     )
-    return CaptureClient(app, {"Authorization": f"Bearer {TOKEN}"})
+    return client_of(app, {"Authorization": f"Bearer {TOKEN}"})
 
 
 def _event(number: int, **members: Any) -> dict[str, Any]:
     return {"id": f"e{number}", "data": {"force": number}, **members}
 
 
-def test_a_batch_is_taken_and_a_second_one_is_recognised(client: CaptureClient, parts: Parts) -> None:
+def test_a_batch_is_taken_and_a_second_one_is_recognised(client: httpx.Client, parts: Parts) -> None:
     events = [_event(number) for number in range(5)]
     first = client.post("/v1/events", json=[*events[:2], {"id": "bad"}, *events[2:]]).json()
     assert first["accepted"] == 5
@@ -64,7 +66,7 @@ def test_a_batch_is_taken_and_a_second_one_is_recognised(client: CaptureClient, 
     assert [json.loads(content)["id"] for content in parts.contents()] == [f"e{number}" for number in range(8)]
 
 
-def test_an_event_comes_alone_as_an_object(client: CaptureClient, parts: Parts) -> None:
+def test_an_event_comes_alone_as_an_object(client: httpx.Client, parts: Parts) -> None:
     assert client.post("/v1/events", json=_event(1)).json()["accepted"] == 1
     assert [json.loads(content)["id"] for content in parts.contents()] == ["e1"]
 
@@ -94,7 +96,7 @@ def test_an_event_comes_alone_as_an_object(client: CaptureClient, parts: Parts) 
     ],
 )
 def test_an_event_that_is_not_one_is_refused_with_its_reason_and_listed(
-    client: CaptureClient, parts: Parts, event: object, reason: str
+    client: httpx.Client, parts: Parts, event: object, reason: str
 ) -> None:
     answer = client.post("/v1/events", json=[event])
     assert answer.status_code == 422
@@ -121,7 +123,7 @@ def test_a_refusal_is_listed_and_logged_under_the_request_s_id(
     assert len({letter.request_id for letter in parts.dead_letters()}) == 3
 
 
-def test_an_id_with_another_content_is_refused(client: CaptureClient, parts: Parts) -> None:
+def test_an_id_with_another_content_is_refused(client: httpx.Client, parts: Parts) -> None:
     client.post("/v1/events", json=[_event(1)])
     other = client.post("/v1/events", json=[{"id": "e1", "data": {"force": 2}}])
     assert other.status_code == 422
@@ -148,7 +150,7 @@ def test_an_id_with_another_content_is_refused(client: CaptureClient, parts: Par
     ],
 )
 def test_a_request_that_cannot_be_read_is_refused_whole(
-    client: CaptureClient, parts: Parts, body: bytes, headers: dict[str, str], status: int
+    client: httpx.Client, parts: Parts, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     given = {"Content-Type": "application/json", "X-Request-ID": "abc", **headers}
     answer = client.post("/v1/events", content=body, headers=given)
@@ -166,7 +168,7 @@ def test_a_sender_that_is_gone_stops_nobody_elses_events(parts: Parts) -> None:
     assert intake.submit("press", [kept]).result(timeout=MAX_S).accepted == 1
 
 
-def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: CaptureClient, parts: Parts) -> None:
+def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: httpx.Client, parts: Parts) -> None:
     client.post("/v1/events", json=[_event(0)])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (parts.log.end.offset + 10, before[1]))
@@ -184,7 +186,7 @@ def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: Captu
     [(LogError("it fails"), 503), (LogFullError("no room"), 507), (LogBusyError("too much waits"), 429)],
 )
 def test_each_failure_of_the_log_has_its_status(
-    client: CaptureClient, parts: Parts, monkeypatch: pytest.MonkeyPatch, error: LogError, status: int
+    client: httpx.Client, parts: Parts, monkeypatch: pytest.MonkeyPatch, error: LogError, status: int
 ) -> None:
     def submit(*_: object) -> None:
         raise error
@@ -194,7 +196,7 @@ def test_each_failure_of_the_log_has_its_status(
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (status, error.code, "1")
 
 
-def test_metrics_need_the_token_and_count(client: CaptureClient) -> None:
+def test_metrics_need_the_token_and_count(client: httpx.Client) -> None:
     client.post("/v1/events", json=[_event(0), _event(0), {}])
     assert client.get("/metrics", headers={"Authorization": ""}).status_code == 401
     told = client.get("/metrics").text

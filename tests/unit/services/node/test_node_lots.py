@@ -22,7 +22,8 @@ from millmark.services.node.intake import FolderCapture, Lots, OrderUnknownError
 from millmark.services.node.mqtt_capture import MqttCapture
 from millmark.services.node.submission import ChainHead, Health
 from millmark.services.serving.logs import build_logger
-from tests.support.node_parts import CaptureClient, Parts, open_parts
+from tests.support.gateway_client import client_of
+from tests.support.node_parts import Parts, open_parts
 from tests.support.patience import wait_until
 from tests.support.stores import new_store
 
@@ -78,7 +79,7 @@ def test_http_refuses_the_wrong_order(tmp_path: Path) -> None:
         app = create_capture(
             parts.intake, parts.metrics, lambda: Health([], True, ChainHead(), [], {}), None, build_logger()
         )
-        answer = CaptureClient(app, {}).post("/v1/events", json=EVENTS).json()
+        answer = client_of(app).post("/v1/events", json=EVENTS).json()
         assert answer["accepted"] == 1
         assert [one["reason"] for one in answer["refused"]] == REFUSED
         assert (
@@ -87,7 +88,7 @@ def test_http_refuses_the_wrong_order(tmp_path: Path) -> None:
         )
         assert f"lot {LOT} belongs to the order of record 7, and not to {OTHER}" in answer["refused"][1]["cause"]
         assert ledger.asked == 4, "each lot and order once; one that is not there is asked for again"
-        metrics = CaptureClient(app, {}).get("/metrics").text
+        metrics = client_of(app).get("/metrics").text
         assert 'millmark_node_refused_total{reason="order-wrong",source="http"} 3.0' in metrics
 
 
