@@ -260,7 +260,7 @@ class Apart:
         inspector, lot, order = self.consortium.inspector, self.world.lots[f"{name}-1"], self.world.orders[name]
         window, salt = pack_window([3, *range(7, 22)]), b"\5" * 32
         entry = self._measure(inspector, lot, build_window_commitment(salt, window))
-        inference = self.world._inference(lot, entry, Verdict.PASS, salt, window)
+        inference = self.world.infer(lot, entry, Verdict.PASS, salt, window)
         root = self.document(inspector, f"certificate {name}", {"limits": {"noise": 9}, "passport": {"passed": True}})
         statement = Statement(
             items=(Item(lot, order),),

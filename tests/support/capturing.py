@@ -19,9 +19,8 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.epcis.capture import CAPTURE
 from millmark.services.interop.epcis.event_queries import CONTEXT
-from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import Founded, LedgerWorld
 
 __all__ = ["FOUNDED", "OTHER", "PARTY", "Company", "Json", "added", "admit", "document", "event", "thing"]
 

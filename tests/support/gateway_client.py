@@ -22,9 +22,7 @@ from millmark.ledger.events.lots import LotReceived
 from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.records import Contract
 from millmark.ledger.store import Book, Store
-from tests.support.fake_chain import FakeChain, digest
-from tests.support.fake_ledger import PIECE
-from tests.support.fake_things import NONE
+from tests.support.fake_ledger import NONE, PIECE, FakeChain, digest
 from tests.support.fake_world import SMITH, World, build_world
 
 LINK = "https://id.gs1.org/01/09506000134352/21/A-1"

@@ -19,9 +19,8 @@ from millmark.ledger.records import ALL_ROLES, SetNameKey
 from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
-from tests.support.founded import Founded
 from tests.support.gateway_client import Caller
-from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.ledger_world import Founded, LedgerWorld, build_world
 from tests.support.stores import new_store
 
 PART = "https://id.gs1.org/01/09506000134352/21/W-1"

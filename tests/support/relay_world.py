@@ -26,8 +26,7 @@ from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy
 from millmark.services.gateway.relay import Relay
 from millmark.services.relay import HttpRelay
 from millmark.services.settings import Auth
-from tests.support.founded import Founded
-from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.ledger_world import Founded, LedgerWorld, build_world
 from tests.support.patience import MAX_S
 from tests.support.stores import new_store
 

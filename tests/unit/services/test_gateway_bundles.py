@@ -28,7 +28,7 @@ from tests.support.patience import wait_until
 from tests.support.recording_site import PART, Site, open_site
 from tests.support.sealing import validators
 from tests.support.sign_in import NOW_S, ORIGIN
-from tests.support.told import named
+from tests.support.story import named
 
 
 @pytest.fixture

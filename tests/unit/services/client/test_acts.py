@@ -25,8 +25,7 @@ from millmark.services.commands.acts.words import operation, quantities, short
 from millmark.services.gateway.recording.writes import WRITES
 from tests.support.client_site import Bridge, Pauses
 from tests.support.command_line import Runner
-from tests.support.founded import Founded
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import Founded, LedgerWorld
 from tests.support.recording_site import Site, found
 from tests.support.stores import new_store
 
