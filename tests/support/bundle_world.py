@@ -408,12 +408,22 @@ def build_bundle_world(store: Store, transport: Transport | None = None) -> Bund
     return world
 
 
-def signers_of(world: BundleWorld) -> list[Signer]:
+def signers_of(consortium: Consortium) -> list[Signer]:
     """The keys of the owner and the companies, which copies of a world have in common."""
-    return [company.signer for company in (world.consortium.owner, *world.consortium.companies)]
+    return [company.signer for company in (consortium.owner, *consortium.companies)]
 
 
-_TOLD = Template(build_bundle_world, signers_of)
+_FOUNDED = Template(
+    lambda store, chain: BundleWorld(found_consortium(store, chain)),
+    lambda world: signers_of(world.consortium),
+    EmbeddedChain,
+)
+_TOLD = Template(build_bundle_world, lambda world: signers_of(world.consortium))
+
+
+def copy_founded_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
+    """The eight companies on a ledger without orders and lots, in an empty store, and the chain that it is on."""
+    return _FOUNDED.copy(store)
 
 
 def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:

@@ -132,7 +132,7 @@ def model_digest(inspector: str) -> bytes:
     return sha256(inspector.encode())
 
 
-_FOUNDED = Template(_build, signers_of)
+_FOUNDED = Template(_build, lambda world: signers_of(world.consortium))
 
 
 def copy_truth_world(store: Store, seed: int) -> TruthWorld:
