@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.first_use import open_chromium
+from tests.proofs.first_use import open_chromium
 from tests.support.portal_world import PortalWorld, serve_world
 
 

@@ -13,11 +13,11 @@ from playwright.sync_api import Browser, Page, Request, expect
 from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Step, VerificationError, verify_bundle
+from tests.proofs.forgeries import forge
+from tests.proofs.forging import MAX_AGE_S, Forged
 from tests.support.bundle_content import Content, read_content
 from tests.support.check_page import build_page
 from tests.support.figures import Tell
-from tests.support.forgeries import forge
-from tests.support.forging import MAX_AGE_S, Forged
 from tests.support.portal_world import serve_world
 
 pytestmark = pytest.mark.browser

@@ -29,7 +29,7 @@ from millmark.services.access.signin import session_cookie
 from millmark.services.demo.home import make_link, read_finished
 from millmark.services.settings import Settings, read_settings
 from millmark.services.store import open_store
-from tests.support.first_use import SIX, check_proof, sign_in_all
+from tests.proofs.first_use import SIX, check_proof, sign_in_all
 from tests.support.opened import Link, enter, opened, read_links
 from tests.support.patience import MAX_S
 

@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def suite_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The result of running the whole Solidity suite once, and its build folder. All tests that use it run in one
-    worker process: tests/support/distribution.py."""
+    worker process: tests/conftest.py."""
     output = tmp_path_factory.mktemp("suite")
     return toolchain.run_tests(output=output, arguments=["-vv"]), output
 

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.proofs.model.replay import cover, replay, write_tree, write_walks
+from tests.proofs.model.search import LARGE, explore, recorded
+from tests.proofs.model.world import World
 from tests.support.figures import Tell
-from tests.support.model.replay import replay
-from tests.support.model.search import explore
-from tests.support.model.stream import cover, write_tree, write_walks
-from tests.support.model.walks import LARGE, recorded
-from tests.support.model.world import World
 
 ORDER = World(lots=0, coordinator=1)
 EVERY_ACT = World(operations=1, demands=False, withdrawals=False, revisions=False)

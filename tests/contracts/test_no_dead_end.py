@@ -8,15 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.proofs.model.acts import acts_of
+from tests.proofs.model.checks import ANY_ORDER, FINDINGS, ONE_LOT, ORDERS, TWO_GATES, Finding, search, walk_and_end
+from tests.proofs.model.replay import fields_read
+from tests.proofs.model.search import LARGE, explore, order_acts_only, order_ended
+from tests.proofs.model.world import OF_A_LOT, Kind, World
 from tests.support.figures import Tell
-from tests.support.model.acts import acts_of
-from tests.support.model.checks import ANY_ORDER, ONE_LOT, ORDERS, TWO_GATES, search, walk_and_end
-from tests.support.model.findings import FINDINGS, Finding
-from tests.support.model.goals import order_acts_only, order_ended
-from tests.support.model.search import explore
-from tests.support.model.stream import fields_read
-from tests.support.model.walks import LARGE
-from tests.support.model.world import OF_A_LOT, Kind, World
 
 NAMES = ("order", "third", "own", "lot", "pallet", "gates")
 

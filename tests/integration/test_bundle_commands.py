@@ -19,9 +19,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store import Store
 from millmark.services.devchain import create_devchain
-from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.bundle_service import keep_secrets
-from tests.support.bundle_world import BundleWorld
+from tests.support.bundle_world import BundleWorld, copy_bundle_world, keep_secrets
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
 from tests.support.stores import copy_database, new_store

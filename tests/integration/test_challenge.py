@@ -61,6 +61,8 @@ from millmark.quality import Verdict as ModelVerdict
 from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import Consortium, found_consortium, hash_of
 from millmark.services.inspections.extracts import read_issued
+from tests.support.bundle_world import signers_of
+from tests.support.ledger_world import Template
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -191,30 +193,36 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    engine = EmbeddedChain()
     with new_store(tmp_path) as store:
-        consortium = found_consortium(store, engine)
-        maker, inspector, coordinator = consortium.makers[0], consortium.inspector, consortium.coordinator
-        [model] = consortium.record(inspector, [PublishModel(build_model(MODEL), NOTHING)])
-        consortium.record(consortium.auditor, [ApproveModel(model, NOTHING)])
-        order = consortium.name(SubjectKind.ORDER, consortium.buyer, "urn:example:order")
-        terms = OrderTerms(1, coordinator.number, (Gate(inspector.number, model),), 2**40 - 1, 0, bytes(3), NOTHING)
-        consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), terms)])
-        consortium.record(coordinator, [AcceptOrder(order.subject, NOTHING)])
-        mill = consortium.name(SubjectKind.MACHINE, maker, "urn:example:mill")
-        [machine] = consortium.record(maker, [RegisterMachine(hash_of(mill), NOTHING)])
-        [task] = consortium.record(coordinator, [ProposeAssignment(order.subject, 0, machine, NOTHING)])
-        consortium.record(maker, [AcceptAssignment(order.subject, 0, task, NOTHING)])
-        drive = consortium.name(SubjectKind.STREAM, maker, "urn:example:drive")
-        consortium.record(maker, [OpenStream(hash_of(drive), machine, NOTHING)])
-        consortium.record(maker, [StartAssignment(order.subject, 0, task, drive.subject, NOTHING)])
-        lot = consortium.name(SubjectKind.LOT, maker, "urn:example:part")
-        consortium.record(maker, [CommissionLot(hash_of(lot), order.subject, 0, 1, PIECE, NOTHING)])
-        gauge = consortium.name(SubjectKind.MACHINE, inspector, "urn:example:gauge")
-        [bench] = consortium.record(inspector, [RegisterMachine(hash_of(gauge), NOTHING)])
-        stream = consortium.name(SubjectKind.STREAM, inspector, "urn:example:measured")
-        consortium.record(inspector, [OpenStream(hash_of(stream), bench, NOTHING)])
-        yield Shop(engine, consortium, store, model, order.subject, lot.subject, stream.subject, EvidenceLog())
+        yield _SHOP.copy(store)[0]
+
+
+def _open_shop(store: Store, engine: EmbeddedChain) -> Shop:
+    consortium = found_consortium(store, engine)
+    maker, inspector, coordinator = consortium.makers[0], consortium.inspector, consortium.coordinator
+    [model] = consortium.record(inspector, [PublishModel(build_model(MODEL), NOTHING)])
+    consortium.record(consortium.auditor, [ApproveModel(model, NOTHING)])
+    order = consortium.name(SubjectKind.ORDER, consortium.buyer, "urn:example:order")
+    terms = OrderTerms(1, coordinator.number, (Gate(inspector.number, model),), 2**40 - 1, 0, bytes(3), NOTHING)
+    consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), terms)])
+    consortium.record(coordinator, [AcceptOrder(order.subject, NOTHING)])
+    mill = consortium.name(SubjectKind.MACHINE, maker, "urn:example:mill")
+    [machine] = consortium.record(maker, [RegisterMachine(hash_of(mill), NOTHING)])
+    [task] = consortium.record(coordinator, [ProposeAssignment(order.subject, 0, machine, NOTHING)])
+    consortium.record(maker, [AcceptAssignment(order.subject, 0, task, NOTHING)])
+    drive = consortium.name(SubjectKind.STREAM, maker, "urn:example:drive")
+    consortium.record(maker, [OpenStream(hash_of(drive), machine, NOTHING)])
+    consortium.record(maker, [StartAssignment(order.subject, 0, task, drive.subject, NOTHING)])
+    lot = consortium.name(SubjectKind.LOT, maker, "urn:example:part")
+    consortium.record(maker, [CommissionLot(hash_of(lot), order.subject, 0, 1, PIECE, NOTHING)])
+    gauge = consortium.name(SubjectKind.MACHINE, inspector, "urn:example:gauge")
+    [bench] = consortium.record(inspector, [RegisterMachine(hash_of(gauge), NOTHING)])
+    stream = consortium.name(SubjectKind.STREAM, inspector, "urn:example:measured")
+    consortium.record(inspector, [OpenStream(hash_of(stream), bench, NOTHING)])
+    return Shop(engine, consortium, store, model, order.subject, lot.subject, stream.subject, EvidenceLog())
+
+
+_SHOP = Template(_open_shop, lambda shop: signers_of(shop.consortium), EmbeddedChain)
 
 
 def refused(shop: Shop, error: str) -> None:

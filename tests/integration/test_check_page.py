@@ -21,7 +21,7 @@ from millmark.ledger.verify import Report, Step, verify_bundle
 from millmark.ledger.verify.statements import LANGUAGES, words_of
 from millmark.services.check.build import MANIFEST, build_folder, folder_digest
 from millmark.services.check.fixed import collect_fixed, read_fixed
-from tests.support import check_tests
+from tests.proofs import check_tests
 from tests.support.bundle_content import Content, read_content
 from tests.support.check_page import MODULES, ROOT, Checker, build_page, compare_forgeries, run_checker, unpack_page
 from tests.support.figures import Tell

@@ -25,7 +25,8 @@ from millmark.ledger.records import Contract, Publish, ReceiveLot, Suspend, Tran
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import ParticipantRow
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
-from tests.support.bundle_world import PIECE
+from tests.support.bundle_world import PIECE, signers_of
+from tests.support.ledger_world import Template
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -73,7 +74,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def table(store: Store) -> Table:
-    engine = EmbeddedChain()
+    return _TABLE.copy(store)[0]
+
+
+def _lay_table(store: Store, engine: EmbeddedChain) -> Table:
     consortium = found_consortium(store, engine)
     members = [
         one.number for one in (consortium.buyer, consortium.coordinator, consortium.inspector, consortium.auditor)
@@ -81,6 +85,9 @@ def table(store: Store) -> Table:
     council = deploy_council(consortium.chain, consortium.owner.signer, sorted(members), 3, 3 * DAY_S)
     consortium.record(consortium.owner, [TransferOwnership(council.address)])
     return Table(engine, consortium, council)
+
+
+_TABLE = Template(_lay_table, lambda table: signers_of(table.consortium), EmbeddedChain)
 
 
 def test_m11_the_council_takes_over_and_decides(table: Table, store: Store) -> None:

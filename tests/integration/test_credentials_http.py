@@ -17,9 +17,7 @@ from millmark.services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDI
 from millmark.services.interop.credentials.certificate import verify_credential
 from millmark.services.interop.credentials.keys import CredentialKey, Resolver
 from millmark.services.interop.errors import CredentialError
-from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.bundle_service import keep_secrets
-from tests.support.bundle_world import NOTHING
+from tests.support.bundle_world import NOTHING, copy_bundle_world, keep_secrets
 from tests.support.gateway_client import Caller
 from tests.support.interop import ED25519, P256
 from tests.support.stores import new_store
@@ -51,7 +49,7 @@ class Line:
 
     def certificates(self, lot: str) -> list[int]:
         subject = self.world.lots[lot]
-        return [one.certificate for one in self.world.inspections.values() if one.lot == subject]
+        return [number for number, one in self.world.inspections.items() if one.statement.items[0].lot == subject]
 
     def fetch(self, path: str, media: str) -> dict[str, Any]:
         answer = self.caller.ask(path)

@@ -45,9 +45,9 @@ _PATIENCE = 3
 
 
 class ForkingChain(EmbeddedChain):
-    """Makes a block when it was asked for news a few times, and was sent nothing meanwhile: so blocks come while
-    somebody waits, however fast the machine is. `on_block` is called with the chain after each
-    that is not made by a reorganisation, and may reorganise it."""
+    """Like a Clique network with the contracts and states of the embedded chain. Makes a block when it was asked for
+    news a few times, and was sent nothing meanwhile: so blocks come while somebody waits, however fast the machine is.
+    `on_block` is called with the chain after each that is not made by a reorganisation, and may reorganise it."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()

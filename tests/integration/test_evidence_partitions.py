@@ -18,7 +18,7 @@ from millmark.ledger.store.postgresql import Partition, list_partitions
 from millmark.ledger.store.rows import AnchorRow
 from tests.integration.test_postgresql import drop_everything
 from tests.support import cluster
-from tests.support.fake_chain import digest
+from tests.support.fake_ledger import digest
 from tests.unit.ledger.test_evidence_files import _OTHER, _STREAM, add, expected, files_in, read_all
 
 pytestmark = [

@@ -31,7 +31,7 @@ from millmark.ledger.store.rows import (
     gates_of,
 )
 from millmark.ledger.store.schema import INDEX, TABLES
-from tests.support.bundle_chapters import copy_bundle_world
+from tests.support.bundle_world import copy_bundle_world
 from tests.support.stores import copy_database, new_store
 
 pytestmark = pytest.mark.integration

@@ -21,10 +21,10 @@ from millmark.ledger.index.writer import extend_digest, start_digest
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import IdentityRow, RecordRow
+from tests.proofs.growth import Plant
 from tests.support import cluster
-from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.fake_chain import FakeChain
-from tests.support.growth import Plant
+from tests.support.bundle_world import copy_bundle_world
+from tests.support.fake_ledger import FakeChain
 from tests.support.ledger_world import build_world
 from tests.support.stores import new_store, on_cluster, prepare_cluster
 

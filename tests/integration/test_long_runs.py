@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.long_runs import LongRun, count_faults, go_on, read_parts, tell_state
+from tests.proofs.long_runs import LongRun, count_faults, go_on, read_parts, tell_state
 from tests.support.patience import MAX_S
 
 pytestmark = pytest.mark.integration

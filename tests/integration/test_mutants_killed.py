@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mutation.covering import ROOT
-from tests.support.mutation.outcomes import is_killed
-from tests.support.mutation.python_mutants import PythonMutant, find_mutants
-from tests.support.mutation.solidity_mutants import apply
-from tests.support.mutation.solidity_mutants import find_mutants as find_solidity_mutants
+from tests.proofs.mutation.covering import ROOT
+from tests.proofs.mutation.outcomes import is_killed
+from tests.proofs.mutation.python_mutants import PythonMutant, find_mutants
+from tests.proofs.mutation.solidity_mutants import apply
+from tests.proofs.mutation.solidity_mutants import find_mutants as find_solidity_mutants
 
 _MODULE, _TESTS = "ledger/headers.py", "tests/unit/ledger/test_rlp.py"
 _OTHERWISE = f"{_MODULE}:decode_integer: return int.from_bytes(item, 'big') -> return None"
@@ -32,7 +32,7 @@ _EXPECTED = {
 
 
 def _run(module: str, *arguments: str) -> None:
-    command = [sys.executable, "-m", f"tests.support.mutation.{module}", *arguments]
+    command = [sys.executable, "-m", f"tests.proofs.mutation.{module}", *arguments]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
 
 
@@ -71,7 +71,7 @@ def _give_other_tests(path: Path, otherwise: PythonMutant, uncovered: PythonMuta
 def test_what_is_imported_beforehand_works_as_ever() -> None:
     """Imported before asyncio, its part in C keeps the current task where asyncio does not look."""
     script = (
-        "from tests.support.mutation.forks import load\n"
+        "from tests.proofs.mutation.forks import load\n"
         "load(['_asyncio'])\n"
         "import asyncio\n"
         "async def find():\n"

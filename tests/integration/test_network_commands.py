@@ -24,8 +24,7 @@ from millmark.services.cli import app
 from millmark.services.devchain import create_devchain
 from millmark.services.text.chain_health import STANDS_REMEDY
 from tests.faults.proxy import FaultProxy, fault_proxy
-from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
+from tests.support.ledger_world import LedgerWorld, build_world, copy_chain, results, verify_once
 from tests.support.loopback import serving
 from tests.support.stores import new_store
 

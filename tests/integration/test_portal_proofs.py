@@ -25,8 +25,8 @@ from millmark.services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller, build_caller
 from tests.support.patience import MAX_S
 from tests.support.portal_world import PortalWorld, serve_world
+from tests.support.story import named, said
 from tests.support.story_site import as_shown
-from tests.support.told import named, said
 
 pytestmark = pytest.mark.integration
 GOOD, STANDING = 'class="badge good"', 'class="badge bad"'

@@ -41,12 +41,12 @@ from millmark.services.interop.epcis.event_queries import EventQueries, parse_qu
 from millmark.services.interop.epcis.mapping import Known
 from millmark.services.store import open_store
 from tests.bench.capture import build_batch
+from tests.proofs.frozen_writer import HOLDER, KEY, holds
+from tests.proofs.rotations import rotate_side_by_side
 from tests.support import cluster
 from tests.support.fake_world import World, build_world
-from tests.support.frozen_writer import HOLDER, KEY, holds
 from tests.support.patience import wait_until
 from tests.support.plant_store import draw_plant, write_plant
-from tests.support.rotations import rotate_side_by_side
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_retention as retention

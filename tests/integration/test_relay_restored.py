@@ -18,7 +18,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import adopt_records, verify_outbox
-from tests.support.experiments import count_lots
+from tests.proofs.experiments import count_lots
 from tests.support.figures import Judge
 from tests.support.gateway_client import running
 from tests.support.ledger_world import NOTHING

@@ -1,11 +1,10 @@
-"""What a report says about a part is what the chain says, in random worlds (tests/support/truth)."""
+"""What a report says about a part is what the chain says, in random worlds (tests/proofs/truth)."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.truth.cases import make_cases
-from tests.support.truth.judging import judge
+from tests.proofs.truth.cases import judge, make_cases
 
 _WORLDS = 50
 _AT_ONCE = 10

@@ -16,13 +16,12 @@ from millmark.ledger.verify._proofs import StateProof
 from millmark.ledger.verify._replay import replay, verify_histories
 from millmark.ledger.verify._state import State
 from tests.bench.commands import app as bench
-from tests.support.bundle_chapters import copy_bundle_world
+from tests.proofs.forgeries import run_forgeries
 from tests.support.bundle_content import publish, read_content
 from tests.support.bundle_maker import make_bundle
-from tests.support.bundle_world import BundleWorld
-from tests.support.forgeries import run_forgeries
+from tests.support.bundle_world import BundleWorld, copy_bundle_world
 from tests.support.stores import new_store
-from tests.support.told import subjects
+from tests.support.story import subjects
 
 pytestmark = pytest.mark.integration
 

@@ -41,7 +41,7 @@ from millmark.ledger.records import (
 )
 from millmark.ledger.store import Book, Rows, Store
 from millmark.quality.inference import pack_window
-from millmark.services.demo.consortium import Company, Consortium, found_consortium, hash_of
+from millmark.services.demo.consortium import Company, Consortium, hash_of
 from millmark.services.directory.document import sign_statement
 from millmark.services.directory.repository import DirectoryEntryRow
 from millmark.services.documents.encryption import create_recipient_key
@@ -49,7 +49,7 @@ from millmark.services.handover.delivering import Deliveries, State
 from millmark.services.handover.receiving import Kept, Receiver
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from millmark.services.planning.repository import LeafRow, PlanningRepository
-from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld
+from tests.support.bundle_world import MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, copy_founded_world
 from tests.support.stores import new_store
 
 __all__ = ["Apart", "Home", "found_apart"]
@@ -260,7 +260,7 @@ class Apart:
         inspector, lot, order = self.consortium.inspector, self.world.lots[f"{name}-1"], self.world.orders[name]
         window, salt = pack_window([3, *range(7, 22)]), b"\5" * 32
         entry = self._measure(inspector, lot, build_window_commitment(salt, window))
-        inference = self.world._inference(lot, entry, Verdict.PASS, salt, window)
+        inference = self.world.infer(lot, entry, Verdict.PASS, salt, window)
         root = self.document(inspector, f"certificate {name}", {"limits": {"noise": 9}, "passport": {"passed": True}})
         statement = Statement(
             items=(Item(lot, order),),
@@ -311,9 +311,8 @@ def found_apart(folder: Path, gateways: dict[int, str] | None = None) -> Apart:
     """Eight companies. `gateways`: the addresses that the directory has; by default of all, at names that do not
     exist."""
     (folder / "shared").mkdir()
-    consortium = found_consortium(new_store(folder / "shared"))
-    apart = Apart(BundleWorld(consortium))
-    entries = []
+    apart, entries = Apart(copy_founded_world(new_store(folder / "shared"))[0]), []
+    consortium = apart.consortium
     for company in consortium.companies:
         place = folder / str(company.number)
         place.mkdir()

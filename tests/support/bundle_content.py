@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TypeVar
 
-from millmark.ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, WithheldRecord, encode_bundle
+from millmark.ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord, encode_bundle
 from millmark.ledger.canonical import keccak256
 from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
 from millmark.ledger.headers import FIELDS, decode_rlp, encode_header, encode_rlp, parse_header
@@ -344,7 +344,3 @@ def _header(template: bytes, root: bytes, time: int, parent: bytes | None) -> by
         fields[_PLACES["number"]] = number.to_bytes(8, "big").lstrip(b"\0")
         fields[_PLACES["parentHash"]] = parent
     return encode_header(fields)
-
-
-def identity_of(content: Content, subject: bytes) -> IdentityShown:
-    return next(one for one in content.bundle.identities if subject_of(one) == subject)

@@ -23,9 +23,9 @@ from millmark.ledger.bundle import parse_bundle
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Step, VerificationError, verify_bundle
 from millmark.services.check.build import build_folder, folder_digest, unpack_files
+from tests.proofs.forgeries import forge
+from tests.proofs.forging import MAX_AGE_S, Forged
 from tests.support.bundle_content import Content, read_content
-from tests.support.forgeries import forge
-from tests.support.forging import MAX_AGE_S, Forged
 from tests.support.patience import MAX_S
 
 __all__ = ["Checker", "build_page", "compare_forgeries", "run_checker", "unpack_page"]

@@ -3,16 +3,13 @@ the consortium's operator. Threads of gateways do not run here: `send` does thei
 
 from __future__ import annotations
 
-import atexit
 import functools
 import re
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -33,9 +30,9 @@ from millmark.services.gateway.consortium import Upkeep
 from millmark.services.home import AdmissionRequest
 from millmark.services.serving.logs import build_logger
 from tests.support.gateway_client import Browser, Caller, act, build_caller, enter, read
-from tests.support.ledger_world import LedgerWorld, build_world, copy_world
+from tests.support.ledger_world import Founded, LedgerWorld, build_world
 from tests.support.sign_in import NOW_S
-from tests.support.stores import cluster, copy_database, new_store
+from tests.support.stores import new_store
 
 PART = "https://id.gs1.org/01/09506000134352/21/W-1"
 PAGE = "/portal/consortium"
@@ -43,30 +40,6 @@ DAY_S = 86_400
 
 D = TypeVar("D", bound="Day")
 F = TypeVar("F")
-
-
-class Founded(Generic[F]):
-    """What `found` makes, once a process, of a ledger without companies and an empty store: each test gets a copy. What
-    it returns is common to all copies."""
-
-    def __init__(self, found: Callable[[LedgerWorld, Store], F]) -> None:
-        self._found = found
-        self._firsts: dict[str | None, tuple[LedgerWorld, Store, F]] = {}
-
-    def copy(self, store: Store) -> tuple[LedgerWorld, F]:
-        """The ledger, and what was found on it; `store`, which is empty, gets the content."""
-        if cluster() not in self._firsts:
-            self._firsts[cluster()] = self._make()
-        world, filled, found = self._firsts[cluster()]
-        copy_database(filled, store)
-        return copy_world(world), found
-
-    def _make(self) -> tuple[LedgerWorld, Store, F]:
-        folder = Path(tempfile.mkdtemp(prefix="millmark-founded-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        world, store = build_world(), new_store(folder)
-        atexit.register(store.close)
-        return world, store, self._found(world, store)
 
 
 @dataclass

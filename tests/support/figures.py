@@ -15,7 +15,7 @@ EXPERIMENT = "experiment"
 
 
 class Judge(Protocol):
-    """Records what an experiment observed and counted, for the table of tests.support.experiments."""
+    """Records what an experiment observed and counted, for the table of tests.proofs.experiments."""
 
     def __call__(self, observed: str, **counts: int) -> None: ...
 

@@ -29,9 +29,7 @@ from millmark.services.access.rules import PersonRole
 from millmark.services.client import Client, Retries
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.settings import Auth
-from tests.support.fake_chain import FakeChain, digest
-from tests.support.fake_ledger import PIECE
-from tests.support.fake_things import NONE
+from tests.support.fake_ledger import NONE, PIECE, FakeChain, digest
 from tests.support.fake_world import SMITH, World, build_world
 from tests.support.sign_in import NOW_S, ORIGIN, enter_person
 

@@ -20,8 +20,8 @@ from random import Random
 from millmark.ledger.errors import MillmarkError
 from millmark.services.handover.content import Envelope, encode_content, encode_envelope, parse_envelope, seal
 from millmark.services.handover.delivering import build_content
+from tests.proofs.forgeries import mutate
 from tests.support.apart import Apart, Home, found_apart
-from tests.support.forgeries import mutate
 from tests.support.planned import Planned
 
 __all__ = ["Case", "Tally", "main", "run_content_mutations", "run_text_mutations", "tell_story"]

@@ -1,13 +1,20 @@
-"""A deployed ledger with admitted companies, on the embedded chain or another development engine."""
+"""A deployed ledger with admitted companies, on the embedded chain or another development engine; and worlds that are
+slow to build, built once a process: each test or test module gets a copy, chain and database and all."""
 
 from __future__ import annotations
 
+import atexit
+import copy
 import functools
 import itertools
 import secrets
-from collections.abc import Sequence
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import (
@@ -33,12 +40,68 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, QueuedRecord, SentTransaction
 from millmark.ledger.submit import Submitter
-from tests.support.copies import copy_chain
 from tests.support.patience import wait_until
 from tests.support.rpc import Line
+from tests.support.stores import cluster, copy_database, new_store
 
 NOTHING = bytes(32)
 _MONEY_WEI = 10**20
+F = TypeVar("F")
+W = TypeVar("W")
+
+
+def new_engine(validators: Sequence[Signer] = ()) -> EmbeddedChain:
+    """A chain that began a month ago, so that stories can tell of days that passed."""
+    return EmbeddedChain(int(time.time()) - 30 * 86_400, validators=validators)
+
+
+def copy_chain(chain: EmbeddedChain) -> EmbeddedChain:
+    """The same blocks, with every state behind them; what is mined on one of both is not on the other."""
+    twin = EmbeddedChain()
+    old, new = chain._tester.backend, twin._tester.backend
+    database = copy.copy(_stored(old.chain))
+    database.kv_store = dict(database.kv_store)
+    new.chain = type(old.chain)(type(old.chain.chaindb.db)(database))
+    return twin
+
+
+def _stored(chain: Any) -> Any:
+    """The dictionary at the bottom of py-evm's layers, all of which write through."""
+    return chain.chaindb.db.wrapped_db
+
+
+class Template(Generic[W]):
+    """A world over an embedded chain and a store, built when the first copy is asked for.
+
+    `shared` names what all copies have in common: keys, which refuse to be copied.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Store, EmbeddedChain], W],
+        shared: Callable[[W], Iterable[object]],
+        engine: Callable[[], EmbeddedChain] = new_engine,
+    ) -> None:
+        self._build, self._shared, self._engine = build, shared, engine
+        self._built: dict[str | None, tuple[W, Store, EmbeddedChain]] = {}
+        """By the cluster that the store is on."""
+
+    def copy(self, store: Store) -> tuple[W, EmbeddedChain]:
+        """The world, in `store`, which is empty; and the chain that it is on."""
+        if cluster() not in self._built:
+            self._built[cluster()] = self._make()
+        world, filled, chain = self._built[cluster()]
+        copy_database(filled, store)
+        twin = copy_chain(chain)
+        same = {id(one): one for one in self._shared(world)}
+        return copy.deepcopy(world, {id(filled): store, id(chain): twin, **same}), twin
+
+    def _make(self) -> tuple[W, Store, EmbeddedChain]:
+        folder = Path(tempfile.mkdtemp(prefix="millmark-template-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        store, chain = new_store(folder), self._engine()
+        atexit.register(store.close)
+        return self._build(store, chain), store, chain
 
 
 class Told(list[str]):
@@ -163,6 +226,21 @@ class LedgerWorld:
 
     def nonces(self, signer: LocalSigner) -> int:
         return Node(self.line.node).transaction_count(signer.address)
+
+
+class Founded(Generic[F]):
+    """What `found` makes of a ledger without companies and an empty store; what it returns is common to all copies."""
+
+    def __init__(self, found: Callable[[LedgerWorld, Store], F]) -> None:
+        def build(store: Store, chain: EmbeddedChain) -> tuple[LedgerWorld, F]:
+            world = deploy_world(chain)
+            return world, found(world, store)
+
+        self._template = Template(build, lambda made: (made[0].owner, made[1]), EmbeddedChain)
+
+    def copy(self, store: Store) -> tuple[LedgerWorld, F]:
+        """The ledger, and what was found on it; `store`, which is empty, gets the content."""
+        return self._template.copy(store)[0]
 
 
 def build_world(transport: Transport | None = None, profile: str = "embedded") -> LedgerWorld:

@@ -30,9 +30,8 @@ from millmark.services.access import Principal, Scope, new_api_key
 from millmark.services.gateway.relay import Relay
 from millmark.services.gateway.relay.relay import RelayedRequest
 from millmark.services.relay import HttpRelay
-from tests.support.company_site import Founded
 from tests.support.gateway_client import Caller, build_caller, client_of
-from tests.support.ledger_world import NOTHING, LedgerWorld, build_world
+from tests.support.ledger_world import NOTHING, Founded, LedgerWorld, build_world
 from tests.support.patience import MAX_S
 from tests.support.sign_in import ORIGIN
 from tests.support.stores import new_store

@@ -1,17 +1,23 @@
-"""Histories built record by record and replayed without chain, proofs or encodings, to test which records may follow
-which."""
+"""The first world, records without a chain, as a verifier has them: histories built record by record and replayed
+without proofs or encodings, to test which records may follow which; then stories that break one rule of the replay, or
+just keep one; histories in order, with every kind of record that the replay judges; and the report of a story."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from string import Formatter
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+import pytest
 
 from millmark.ledger.bundle import Bundle, HistoryShown, WithheldRecord
 from millmark.ledger.canonical import sha256
 from millmark.ledger.events import Event
+from millmark.ledger.headers import BlockHeader
 from millmark.ledger.records import (
     ALL_ROLES,
+    Disposition,
     Gate,
     Input,
     Item,
@@ -24,8 +30,15 @@ from millmark.ledger.records import (
     TransformationKind,
 )
 from millmark.ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from millmark.ledger.trust import CONTRACTS, BelievedBlock, TrustedContract, TrustFile
+from millmark.ledger.verify._proofs import Reasons
 from millmark.ledger.verify._replay import replay
 from millmark.ledger.verify._state import Entry, Proved, State, subject_of_lot
+from millmark.ledger.verify._status import Verified
+from millmark.ledger.verify.report import ReplayRefused, Report
+from millmark.ledger.verify.statements import Section, Thing, words_of
+from millmark.ledger.verify.statements import Statement as ReportStatement
+from millmark.ledger.verify.verifier import build_report
 from tests.support.event_data import build, event_of
 
 K = TypeVar("K")
@@ -329,3 +342,273 @@ def hidden(number: int = 0) -> bytes:
 
 def terms_of(operations: int = 1, gates: tuple[Gate, ...] = GATES) -> OrderTerms:
     return OrderTerms(operations, COORDINATOR, gates, 0, 0, bytes(3), NONE)
+
+
+ORDER, SECOND = name("order"), name("second order")
+A, B, C, BOX = sorted(name(text) for text in "abcd")
+Told: TypeAlias = Callable[[Story], object]
+
+
+class Broken(list[tuple[str, Told]]):
+    """Stories, each with the cause for which it must be refused."""
+
+    def __call__(self, cause: str) -> Callable[[Told], Told]:
+        """Registers a story."""
+
+        def register(told: Told) -> Told:
+            self.append((cause, told))
+            return told
+
+        return register
+
+    def kept(self, told: Told) -> Told:
+        """Registers a story that keeps all rules: no record of it is refused."""
+        self.append(("", told))
+        return told
+
+
+def check_broken(cause: str, told: Told) -> None:
+    """Asserts that the story is refused with that cause; without a cause, that no record of it is. A lot that the story
+    returns becomes the bundle's part."""
+    story = Story()
+    part = told(story)
+    parts = (part,) if isinstance(part, bytes) else ()
+    if not cause:
+        assert refused_record(story, *parts) is None
+        return
+    with pytest.raises(ReplayRefused) as refused:
+        story.replay(*parts)
+    assert cause in refused.value.reason
+
+
+def refused_record(story: Story, *parts: bytes, unproved: tuple[str, int | bytes] | None = None) -> int | None:
+    """The record that the replay refuses. None also for what is found after the last record: that a history stops
+    short, or is an order's alone."""
+    try:
+        story.replay(*parts, unproved=unproved)
+    except ReplayRefused as refused:
+        return refused.sequence
+    return None
+
+
+def in_production(story: Story, operations: int = 1) -> int:
+    """Places `ORDER` and starts its first operation; returns the assignment."""
+    story.place(ORDER, operations)
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.start(ORDER, assignment)
+    return assignment
+
+
+def certified(story: Story, verdict: int = 1, model: int = MODEL) -> int:
+    """Produces lot A of an order and certifies it; returns the certificate."""
+    story.commission(A, ORDER, in_production(story))
+    return story.certify(A, ORDER, verdict, model)
+
+
+def delivered(story: Story) -> None:
+    story.commission(A, ORDER, assignment := in_production(story), quantity=4)
+    story.finish(ORDER, assignment)
+    story.certify(A, ORDER)
+    story.record("OrderCompleted", COORDINATOR, ORDER)
+    story.offer(A, to=BUYER)
+    story.take(A, by=BUYER)
+    story.record("OrderDelivered", BUYER, ORDER, lots=(A,))
+    story.record("RecordSuperseded", BUYER, ORDER, superseded=1)
+
+
+def rejected(story: Story) -> None:
+    story.place(ORDER)
+    story.record("OrderRejected", COORDINATOR, ORDER)
+
+
+def cancelled(story: Story) -> None:
+    story.place(ORDER)
+    story.accept(ORDER)
+    story.step("AssignmentDeclined", ORDER, story.propose(ORDER))
+    story.step("AssignmentCancelled", ORDER, story.propose(ORDER), by=COORDINATOR)
+    story.record("OrderCancelled", COORDINATOR, ORDER)
+
+
+def revised(story: Story) -> None:
+    story.place(ORDER)
+    terms = replace(terms_of(2, (Gate(INSPECTOR, MODEL), Gate(OTHER))), coordinator=CARRIER)
+    proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
+    story.record("RevisionAccepted", COORDINATOR, ORDER, proposal=proposal, awaited=CARRIER, terms=terms)
+    story.record("RevisionAccepted", CARRIER, ORDER, proposal=proposal, terms=terms)
+
+
+def ended(story: Story) -> None:
+    in_production(story)
+    proposal = story.record("EndProposed", BUYER, ORDER)
+    story.record("OrderEnded", COORDINATOR, ORDER, proposal=proposal)
+
+
+def reworked(story: Story) -> None:
+    assignment = in_production(story)
+    for lot in (A, B, C):
+        story.receive(lot)
+    story.allocate(A, ORDER, assignment)
+    story.rework(A, B, assignment=assignment)
+    story.deallocate(A)
+    story.transform(TransformationKind.CONVERSION, {C: 4}, {"made": 2}, order=ORDER, yield_in=2)
+
+
+def split_and_merged(story: Story) -> None:
+    story.receive(A)
+    made = story.transform(TransformationKind.SPLIT, {A: 4}, {"one": 1, "other": 3})
+    story.transform(TransformationKind.MERGE, dict(sorted(zip(made, (1, 3), strict=True))), {"whole": 4})
+    story.on_lot("LotScrapped", A, quantity=2, disposition=Disposition.SOLD)
+
+
+def handed_over(story: Story) -> None:
+    story.receive(A)
+    story.offer(A)
+    story.on_lot("CustodyDeclined", A, by=CARRIER, offer=story.offers[A])
+    story.offer(A)
+    story.on_lot("CustodyWithdrawn", A)
+    story.offer(A)
+    story.on_lot("CustodyAcceptedInPart", A, by=CARRIER, offer=story.offers[A], accepted=9)
+    story.on_lot("LotQuarantined", A, by=CARRIER)
+    story.send_back(A)
+    story.take(A, by=MAKER)
+    story.on_lot("LotReleased", A, by=CARRIER)
+    story.on_lot("CustodyReclaimed", A, by=OTHER, from_=MAKER)
+
+
+def packed(story: Story) -> None:
+    for lot in (A, B, BOX):
+        story.receive(lot)
+    story.pack(BOX, A, B)
+    story.record("LotsUnpacked", MAKER, BOX, *sorted((A, B)))
+    story.record("NoteRecorded", MAKER, A, kind_=1)
+
+
+def waived(story: Story) -> None:
+    failed = certified(story, verdict=2)
+    story.record("GateWaived", BUYER, A, inspector=INSPECTOR, certificate=failed)
+    story.on_lot("LotReleased", A)
+
+
+def opened(story: Story) -> None:
+    first = certified(story, model=PUBLISHED)
+    story.demand(A, first)
+    story.settle("CertificateUpheld", A, first, executed=True)
+    second = story.certify(A, ORDER, model=PUBLISHED)
+    story.settle("CertificateRefuted", A, second, executed=2)
+    story.record("CertificateRevoked", INSPECTOR, A, certificate=first)
+
+
+HISTORIES = (
+    delivered, rejected, cancelled, revised, ended, reworked, split_and_merged, handed_over, packed, waived, opened,
+)  # fmt: skip
+
+
+NAMES = {
+    BUYER: "Nordwind",
+    COORDINATOR: "Kestrel",
+    MAKER: "Alder",
+    INSPECTOR: "Umbra",
+    AUDITOR: "Vector",
+    CARRIER: "Zeta",
+    OTHER: "Ill Inspect",
+}
+
+
+def tell(story: Story, *parts: bytes, **given: Any) -> Report:
+    """The report of a bundle about `parts`; `given`: see `verified_of`."""
+    report = build_report(verified_of(story, *parts, **given))
+    check_values(report)
+    return report
+
+
+_BESIDE: Mapping[str, frozenset[str]] = {
+    code: frozenset(names.split())
+    for code, names in {
+        "as_of": "block_hash",
+        "entry": "entry",
+        "failed": "status until verdict",
+        "made": "inputs",
+        "made_of": "made",
+        "nameless": "nameless",
+        "no_valid_verdict": "until",
+        "odd_register": "record",
+        "packed": "packed",
+        "passed": "status verdict",
+        "recall_notice": "note",
+        "received": "inputs",
+        "received_lots": "received",
+        "unmet": "until",
+        "withheld": "lots",
+    }.items()
+}
+"""What statements have beside what their sentences name, by code: pages and other programs read it."""
+
+
+def check_values(report: Report) -> None:
+    """Each statement has what its sentence names, and what is listed beside it, and nothing else."""
+    for one in report.statements:
+        named = {name for _, name, _, _ in Formatter().parse(words_of("en").templates[one.code]) if name}
+        assert one.values.keys() == named | _BESIDE.get(one.code, frozenset()), one.code
+        assert str(one)
+
+
+def verified_of(
+    story: Story,
+    *parts: bytes,
+    names: Mapping[bytes, str] | None = None,
+    behind: int = 0,
+    days: int = 1,
+    **disclosed: object,
+) -> Verified:
+    """What is verified of a bundle about `parts`. `names`: identifiers; `behind`: blocks before the believed one;
+    `days`: the verifier's clock, after the last record; `disclosed`: members of the bundle."""
+    state = story.replay(*parts)
+    bundle: Bundle = replace(story.bundle(*parts), **disclosed)  # type: ignore[arg-type]  # members of a bundle
+    headers = [
+        BlockHeader(NONE, 5 + one, NONE, NONE, NONE, story.now + DAY_S + 60 * one, b"") for one in range(behind + 1)
+    ]
+    now_s = story.now + days * DAY_S
+    return Verified(bundle, trust_file(), headers, Reasons(()), state, story.entries, dict(names or {}), now_s)
+
+
+def trust_file() -> TrustFile:
+    contracts = {one: TrustedContract(bytes([7 + at]) * 20, NONE) for at, one in enumerate(sorted(CONTRACTS))}
+    return TrustFile(1, NONE, contracts, NAMES, BelievedBlock(5, NONE))
+
+
+def codes(report: Report) -> list[str]:
+    return [one.code for one in report.statements]
+
+
+def said(report: Report, code: str) -> list[ReportStatement]:
+    return [one for one in report.statements if one.code == code]
+
+
+def named(report: Report, code: str, name: str) -> list[Any]:
+    """What the statements with a code say under one name."""
+    return [one.values[name] for one in said(report, code)]
+
+
+def subjects(report: Report, code: str) -> list[bytes | None]:
+    """What the statements with a code are about."""
+    return [one.subject for one in said(report, code)]
+
+
+def made_of(report: Report, lot: bytes) -> set[bytes]:
+    """The lots that a lot came from, by the statements about how each began."""
+    inputs: dict[bytes | None, list[bytes]] = {}
+    for one in report.within(Section.ORIGIN):
+        used = cast("tuple[Thing, ...]", one.values.get("inputs", ()))
+        inputs.setdefault(one.subject, []).extend(thing.subject for thing in used)
+    found, waiting = set[bytes](), [lot]
+    while waiting:
+        new = set(inputs.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def texts(report: Report, code: str) -> list[str]:
+    return [str(one) for one in said(report, code)]

@@ -23,7 +23,7 @@ from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway import Limiter
 from millmark.services.portal import Proofs
 from millmark.services.portal.proofs import Proof
-from tests.support.fake_chain import FakeChain, digest
+from tests.support.fake_ledger import FakeChain, digest
 from tests.support.gateway_client import FREE, LINK, Caller, build_caller
 from tests.support.story import (
     BENCH,
@@ -31,6 +31,7 @@ from tests.support.story import (
     DAY_S,
     INSPECTOR,
     MAKER,
+    NAMES,
     NONE,
     PRESS,
     START_S,
@@ -39,7 +40,6 @@ from tests.support.story import (
     key_of,
     name,
 )
-from tests.support.told import NAMES
 
 __all__ = ["CODE", "ORDER", "PART", "StorySite", "as_shown", "gated", "note"]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.advisories import judge_npm, judge_pip
+from tests.proofs.advisories import judge_npm, judge_pip
 
 KNOWN = {"name": "left", "version": "1", "vulns": []}
 

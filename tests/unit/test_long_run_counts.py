@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.faults.runs import RUNS
-from tests.support import long_runs
-from tests.support.long_runs import LONG_RUNS, count_invariants, read_parts
-from tests.support.mutation import command as mutants
+from tests.proofs import long_runs
+from tests.proofs.long_runs import LONG_RUNS, count_invariants, read_parts
+from tests.proofs.mutation import command as mutants
 
 
 def test_the_runs_of_forge_are_those_of_the_invariant_that_had_the_fewest() -> None:

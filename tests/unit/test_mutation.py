@@ -7,11 +7,11 @@ from types import CodeType
 
 import pytest
 
-from tests.support.mutation import kept
-from tests.support.mutation.command import PACKAGES
-from tests.support.mutation.covering import Covering
-from tests.support.mutation.outcomes import OPEN, Outcomes
-from tests.support.mutation.python_mutants import build, find_mutants
+from tests.proofs.mutation import kept
+from tests.proofs.mutation.command import PACKAGES
+from tests.proofs.mutation.covering import Covering
+from tests.proofs.mutation.outcomes import OPEN, Outcomes
+from tests.proofs.mutation.python_mutants import build, find_mutants
 
 SOURCE = '''
 """Text."""
@@ -96,8 +96,8 @@ def test_what_runs_on_import_alone_is_tried_with_all_tests() -> None:
 
 def test_what_runs_on_import_is_tried_with_tests_that_import_it() -> None:
     here = "tests/unit/test_mutation.py"
-    covering = Covering({"tests/support/mutation/covering.py": {3: ["one"]}}, {"one": 2, f"{here}::two": 1}, [])
-    tests = covering.tests_of("tests/support/mutation/covering.py", (7,), in_function=False)
+    covering = Covering({"tests/proofs/mutation/covering.py": {3: ["one"]}}, {"one": 2, f"{here}::two": 1}, [])
+    tests = covering.tests_of("tests/proofs/mutation/covering.py", (7,), in_function=False)
     assert tests == [f"{here}::two", "one"]
 
 

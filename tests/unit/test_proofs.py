@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import RUNS
-from tests.support.experiments import COUNTS, EXPERIMENTS, _objects, _row
-from tests.support.proofs import PROOFS, main
+from tests.proofs.__main__ import PROOFS, main
+from tests.proofs.experiments import COUNTS, EXPERIMENTS, _objects, _row
 
 
 def test_every_kind_of_fault_has_its_long_run() -> None:

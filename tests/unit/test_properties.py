@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.support import properties
-from tests.support.mutants import PROPERTIES, Mutant, Property
+from tests.proofs import properties
+from tests.proofs.properties import PROPERTIES, Mutant, Property
 from tests.support.toolchain import PROJECT
 
 SOURCES = {path.name: path.read_text() for path in sorted((PROJECT / properties.PROOFS).glob("*.sol"))}

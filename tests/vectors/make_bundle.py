@@ -1,4 +1,4 @@
-"""Writes tests/vectors/bundle: a true bundle of the small factory in tests/support/bundle_chapters.py, whose blocks
+"""Writes tests/vectors/bundle: a true bundle of the small factory in tests/support/bundle_world.py, whose blocks
 four validators seal, and two trust files: one names the block, one lists the validators. Run with the checkout as the
 working directory: `python -m tests.vectors.make_bundle`.
 
@@ -15,9 +15,9 @@ from millmark.ledger.bundle import encode_bundle
 from millmark.ledger.chain import fetch_validators
 from millmark.ledger.keys import LocalSigner
 from millmark.ledger.trust import Validator, Validators
-from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_maker import make_bundle
-from tests.support.copies import new_engine
+from tests.support.bundle_world import build_bundle_world
+from tests.support.ledger_world import new_engine
 from tests.support.stores import new_store
 
 FOLDER = Path(__file__).parent / "bundle"

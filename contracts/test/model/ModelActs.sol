@@ -8,7 +8,7 @@ import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {ModelWorld} from "./ModelWorld.sol";
 
-/// @notice The acts of tests/support/model/world.py as calls.
+/// @notice The acts of tests/proofs/model/world.py as calls.
 abstract contract ModelActs is ModelWorld {
     // What is proposed, as the model numbers it.
     uint8 internal constant END = 1;

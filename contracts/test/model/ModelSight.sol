@@ -10,7 +10,7 @@ import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {IRevisions} from "../../src/interfaces/IRevisions.sol";
 import {ModelActs} from "./ModelActs.sol";
 
-/// @notice What the contracts answer, packed as tests/support/model/world.py packs a state. Where the model does not tell
+/// @notice What the contracts answer, packed as tests/proofs/model/world.py packs a state. Where the model does not tell
 /// states apart, nor does this: an assignment that was declined or cancelled is as good as none, a lot that is spent has no
 /// custodian, the verdict of a certificate that does not count any more is not looked at.
 abstract contract ModelSight is ModelActs {

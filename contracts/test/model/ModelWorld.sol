@@ -13,7 +13,7 @@ import {Roles} from "../../src/libraries/Roles.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
 import {Base} from "../Base.sol";
 
-/// @notice The companies, the order and the lots of tests/support/model, on the contracts. Companies are numbered as there:
+/// @notice The companies, the order and the lots of tests/proofs/model, on the contracts. Companies are numbered as there:
 /// the buyer (which may coordinate and inspect, too), the maker, and others.
 abstract contract ModelWorld is Base {
     /// @dev What the stream of a world begins with.

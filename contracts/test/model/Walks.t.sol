@@ -9,7 +9,7 @@ interface Files {
     function exists(string calldata path) external view returns (bool found);
 }
 
-/// @notice Replays on the contracts what tests/support/model/stream.py wrote: a tree of acts, each with what the model says
+/// @notice Replays on the contracts what tests/proofs/model/replay.py wrote: a tree of acts, each with what the model says
 /// of it. What is under an act is undone by reverting, so every branch begins where the model has it begin.
 contract WalksTest is ModelSight {
     /// @dev The branch is done; the next act of the stream is at `next`.

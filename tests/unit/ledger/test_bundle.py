@@ -32,10 +32,10 @@ from millmark.ledger.errors import BundleError, NotABundleError
 from millmark.ledger.evidence import LeafKind
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.verify import Step
+from tests.proofs.forgeries import judge
+from tests.proofs.forging import FORGERIES, Forgery
 from tests.support.bundle_content import Content
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content
-from tests.support.forgeries import judge
-from tests.support.forging import FORGERIES, Forgery
 
 HASHES = st.binary(min_size=32, max_size=32)
 ADDRESSES = st.binary(min_size=20, max_size=20)

@@ -106,7 +106,7 @@ def reached(kind: type[Event]) -> bool:
 GAS = (ROOT / "tests" / "vectors" / "gas.json").read_text()
 REPLAYS = sorted((ROOT / "contracts" / "test" / "replay").glob("*.sol"))
 CAMPAIGNS = sorted((ROOT / "contracts" / "test" / "invariant").glob("*.sol"))
-TOLD = ("tests/support/bundle_chapters.py", "tests/support/bundle_world.py")
+TOLD = "tests/support/bundle_world.py"
 PLACES: dict[str, Handled] = {
     "contracts/src/interfaces, scripts/compile_contracts: an event of the ABI": in_the_abi,
     "contracts/test/AccessRows.sol: a row": called_in("contracts/test/AccessRows.sol"),
@@ -120,12 +120,12 @@ PLACES: dict[str, Handled] = {
     "services/portal/catalogue/visible.zh.json: its name": translated,
     "services/gateway/recording/writes.py: a route, or left_out.py a reason": asked_for,
     "tests/bench/gas.py, tests/vectors/gas.json: what it costs": measured,
-    "tests/support/fake_ledger.py or bundle_chapters.py, test_index_projections.py: told to the index": lambda kind: (
+    "tests/support/fake_ledger.py or bundle_world.py, test_index_projections.py: told to the index": lambda kind: (
         written_in("tests/support/fake_ledger.py", "tests/unit/ledger/test_index_projections.py")(kind)
-        or (kind.in_histories and called_in(*TOLD)(kind))
+        or (kind.in_histories and called_in(TOLD)(kind))
     ),
-    "tests/support/bundle_chapters.py: told on a chain, for forgeries and replay": lambda kind: (
-        not kind.in_histories or called_in(*TOLD)(kind)
+    "tests/support/bundle_world.py: told on a chain, for forgeries and replay": lambda kind: (
+        not kind.in_histories or called_in(TOLD)(kind)
     ),
 }
 """What a kind needs where, and how it is seen to be there."""

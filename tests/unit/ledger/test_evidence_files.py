@@ -18,7 +18,7 @@ from millmark.ledger.store import Book, Rows, Store, open_store
 from millmark.ledger.store.book import EvidenceRows, move_content, prune_files, remove_files
 from millmark.ledger.store.evidence_files import MARKER, EvidenceFiles
 from millmark.ledger.store.rows import EvidenceRow
-from tests.support.fake_chain import digest
+from tests.support.fake_ledger import digest
 from tests.support.stores import new_store
 
 _STREAM, _OTHER = digest("stream"), digest("other stream")

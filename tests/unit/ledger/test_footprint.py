@@ -44,8 +44,8 @@ from millmark.ledger.footprint import (
     share_of,
     wh_between,
 )
+from tests.proofs.register_logs import build_log, check_log
 from tests.support.footprints import FACTORS, TIME_S
-from tests.support.register_logs import build_log, check_log
 
 START, FINISH, READ, RESET = Moment.START, Moment.FINISH, Moment.READ, Moment.RESET
 BAR, SHAFT, PIN, OTHER = (bytes([number]) * 32 for number in range(1, 5))

@@ -16,7 +16,7 @@ from millmark.ledger.provenance import Trace, evidence_proofs, recall
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, CertifiedLotRow, LotRow, StreamRow
-from tests.support.growth import Plant, Sender
+from tests.proofs.growth import Plant, Sender
 from tests.support.stores import new_store
 
 _FEW = ("participant_names", "outbox_leases", "outbox_done", "carriers", "CONSTANT")

@@ -28,8 +28,7 @@ from millmark.ledger.store import Book, Feed, Rows, Store
 from millmark.ledger.store.repository import Undo
 from millmark.ledger.store.rows import BlockRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
 from millmark.ledger.store.schema import INDEX
-from tests.support.fake_chain import FakeChain
-from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_ledger import FakeChain, FakeLedger
 from tests.support.stores import new_store
 
 

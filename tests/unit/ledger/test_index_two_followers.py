@@ -17,8 +17,7 @@ from millmark.ledger.events import Event, Header, Recorded
 from millmark.ledger.index import Follower, fetch_status
 from millmark.ledger.index import follower as module
 from millmark.ledger.store import Store
-from tests.support.fake_chain import FakeChain
-from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_ledger import FakeChain, FakeLedger
 from tests.support.stores import new_store
 from tests.unit.ledger.test_index_undo import branch, build, dump, verify_fresh
 

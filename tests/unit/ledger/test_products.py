@@ -31,7 +31,7 @@ from millmark.ledger.products import (
     verify_order_document,
     verify_specification,
 )
-from tests.support.made_up_products import choices, has, plainly_holds, products, values_of
+from tests.unit.ledger.made_up_products import choices, has, plainly_holds, products, values_of
 
 VECTORS: Mapping[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "products.json").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from millmark.ledger.canonical import canonical_json
 from millmark.ledger.errors import SpecificationError
 from millmark.ledger.products import ChoiceOption, IntegerOption, Option, Product, Value, find_cheapest, parse_product
 from millmark.services.products import Catalogue
-from tests.support.made_up_products import choices, plainly_holds, products
+from tests.unit.ledger.made_up_products import choices, plainly_holds, products
 
 
 def everything(option: Option, edges: Collection[int] = ()) -> list[Value]:

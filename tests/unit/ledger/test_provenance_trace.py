@@ -34,8 +34,7 @@ from millmark.ledger.records import (
     Verdict,
 )
 from millmark.ledger.store import Book
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_ledger import FakeLedger, digest
 from tests.support.fake_world import SMITH, World, build_world, lot_trace
 from tests.support.stores import new_store
 

@@ -17,19 +17,25 @@ from millmark.ledger.records import (
     TransformationKind,
 )
 from millmark.ledger.verify._state import State
-from tests.support.broken import BOX, ORDER, SECOND, A, B, certified, in_production
 from tests.support.story import (
+    BOX,
     BUYER,
     CARRIER,
     COORDINATOR,
     INSPECTOR,
     MAKER,
     MODEL,
+    ORDER,
     OTHER,
     PRESS,
     PUBLISHED,
+    SECOND,
+    A,
+    B,
     Story,
+    certified,
     hidden,
+    in_production,
     terms_of,
 )
 

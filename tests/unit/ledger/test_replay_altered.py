@@ -10,18 +10,19 @@ import pytest
 
 from millmark.ledger.events import HISTORY_EVENTS, Event
 from millmark.ledger.records import Disposition, TransformationKind, Verdict
-from tests.support.broken import Told, refused_record
 from tests.support.event_data import changed
-from tests.support.histories import HISTORIES
 from tests.support.story import (
     BUYER,
     CARRIER,
     COORDINATOR,
+    HISTORIES,
     INSPECTOR,
     MAKER,
     OTHER,
     Story,
+    Told,
     key_of,
+    refused_record,
 )
 
 EVERYBODY = frozenset(range(1, 8))

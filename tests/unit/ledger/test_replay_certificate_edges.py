@@ -8,7 +8,6 @@ import pytest
 
 from millmark.ledger.records import LotState, TransformationKind, Verdict
 from millmark.ledger.verify._state import Lot
-from tests.support.broken import ORDER, SECOND, A, Broken, Told, certified, check_broken, in_production
 from tests.support.story import (
     BUYER,
     CARRIER,
@@ -17,9 +16,17 @@ from tests.support.story import (
     MAKER,
     MODEL,
     NONE,
+    ORDER,
     OTHER,
     PUBLISHED,
+    SECOND,
+    A,
+    Broken,
     Story,
+    Told,
+    certified,
+    check_broken,
+    in_production,
     name,
 )
 

@@ -8,16 +8,23 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.records import LotState, ModelState, TransformationKind
-from tests.support.broken import BOX, ORDER, A, Broken, Told, certified, check_broken, in_production
 from tests.support.story import (
+    BOX,
     BUYER,
     DAY_S,
     DRAFT,
     INSPECTOR,
     MODEL,
+    ORDER,
     OTHER,
     PUBLISHED,
+    A,
+    Broken,
     Story,
+    Told,
+    certified,
+    check_broken,
+    in_production,
     name,
 )
 

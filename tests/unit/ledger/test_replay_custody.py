@@ -8,8 +8,21 @@ import pytest
 from millmark.ledger.records import Disposition, LotState
 from millmark.ledger.verify._state import Lot
 from millmark.ledger.verify.report import ReplayRefused
-from tests.support.broken import BOX, ORDER, A, Broken, Told, check_broken, in_production
-from tests.support.story import BUYER, CARRIER, INSPECTOR, MAKER, OTHER, Story
+from tests.support.story import (
+    BOX,
+    BUYER,
+    CARRIER,
+    INSPECTOR,
+    MAKER,
+    ORDER,
+    OTHER,
+    A,
+    Broken,
+    Story,
+    Told,
+    check_broken,
+    in_production,
+)
 
 broken = Broken()
 

@@ -8,8 +8,7 @@ import pytest
 
 from millmark.ledger.records import Gate, LotState, TransformationKind
 from millmark.ledger.verify.report import ReplayRefused
-from tests.support.broken import ORDER, A
-from tests.support.story import BUYER, COORDINATOR, INSPECTOR, MAKER, MODEL, OTHER, Story, terms_of
+from tests.support.story import BUYER, COORDINATOR, INSPECTOR, MAKER, MODEL, ORDER, OTHER, A, Story, terms_of
 
 TWO = (Gate(INSPECTOR, MODEL), Gate(OTHER))
 

@@ -6,8 +6,8 @@ import pytest
 
 from millmark.ledger.records import Gate, LotState, TransformationKind
 from millmark.ledger.slots import KeySlots
-from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, Told, check_broken, in_production, refused_record
 from tests.support.story import (
+    BOX,
     BUYER,
     CARRIER,
     COORDINATOR,
@@ -16,12 +16,21 @@ from tests.support.story import (
     INSPECTOR,
     MAKER,
     MODEL,
+    ORDER,
     OTHER,
+    SECOND,
     START_S,
+    A,
+    B,
+    Broken,
     Story,
+    Told,
+    check_broken,
     hidden,
+    in_production,
     key_of,
     name,
+    refused_record,
     terms_of,
 )
 

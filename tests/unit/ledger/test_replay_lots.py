@@ -8,9 +8,27 @@ import pytest
 
 from millmark.ledger.events.lots import LotsTransformed
 from millmark.ledger.records import Input, Rework, TransformationKind
-from tests.support.broken import BOX, ORDER, SECOND, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.event_data import build
-from tests.support.story import BUYER, COORDINATOR, GRAM, MAKER, NONE, OTHER, Story, hidden
+from tests.support.story import (
+    BOX,
+    BUYER,
+    COORDINATOR,
+    GRAM,
+    MAKER,
+    NONE,
+    ORDER,
+    OTHER,
+    SECOND,
+    A,
+    B,
+    Broken,
+    C,
+    Story,
+    Told,
+    check_broken,
+    hidden,
+    in_production,
+)
 
 broken = Broken()
 

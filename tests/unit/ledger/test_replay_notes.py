@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.broken import BOX, ORDER, A, B, Broken, Told, check_broken, in_production
-from tests.support.story import BUYER, CARRIER, COORDINATOR, INSPECTOR, MAKER, NONE, OTHER, Story, hidden
+from tests.support.story import (
+    BOX,
+    BUYER,
+    CARRIER,
+    COORDINATOR,
+    INSPECTOR,
+    MAKER,
+    NONE,
+    ORDER,
+    OTHER,
+    A,
+    B,
+    Broken,
+    Story,
+    Told,
+    check_broken,
+    hidden,
+    in_production,
+)
 
 OWNER = 0
 broken = Broken()

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.records import Gate, OrderState
-from tests.support.broken import BOX, ORDER, A, Broken, Told, check_broken, in_production
 from tests.support.story import (
+    BOX,
     BUYER,
     COORDINATOR,
     DAY_S,
@@ -18,12 +18,18 @@ from tests.support.story import (
     GRAM,
     INSPECTOR,
     MODEL,
+    ORDER,
     OTHER,
     PIECE,
     PRESS,
     STREAM,
+    A,
+    Broken,
     Story,
+    Told,
+    check_broken,
     hidden,
+    in_production,
     terms_of,
 )
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.records import Gate, OrderTerms
-from tests.support.broken import ORDER, A, Broken, Told, check_broken, in_production
 from tests.support.story import (
     BENCH,
     BENCH_STREAM,
@@ -17,12 +16,18 @@ from tests.support.story import (
     INSPECTOR,
     MAKER,
     MODEL,
+    ORDER,
     OTHER,
     PIECE,
     PRESS,
     STREAM,
+    A,
+    Broken,
     Story,
+    Told,
+    check_broken,
     hidden,
+    in_production,
     name,
     terms_of,
 )

@@ -6,8 +6,7 @@ import pytest
 
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.verify.report import ReplayRefused
-from tests.support.broken import ORDER, A, B, C, in_production
-from tests.support.story import DAY_S, MAKER, OTHER, START_S, Story, hidden, key_of
+from tests.support.story import DAY_S, MAKER, ORDER, OTHER, START_S, A, B, C, Story, hidden, in_production, key_of
 
 
 @pytest.mark.parametrize(("place", "moved_s"), [(1, -2), (-1, 10 * DAY_S)])

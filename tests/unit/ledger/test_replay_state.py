@@ -13,7 +13,6 @@ from millmark.ledger.records import MAX_OPEN, ModelState
 from millmark.ledger.slots import KeySlots, MachineSlots, ParticipantSlots, StreamSlots
 from millmark.ledger.verify._state import Proved, Standing, did_stand, was_approved
 from millmark.ledger.verify.report import ReplayRefused
-from tests.support.broken import ORDER, A, certified, in_production, refused_record
 from tests.support.story import (
     AUDITOR,
     BUYER,
@@ -21,12 +20,17 @@ from tests.support.story import (
     MAKER,
     MODEL,
     NONE,
+    ORDER,
     OTHER,
     PRESS,
     STREAM,
+    A,
     Story,
+    certified,
+    in_production,
     key_of,
     model_of,
+    refused_record,
 )
 
 KINDS: dict[str, tuple[int | bytes, object]] = {

@@ -19,8 +19,7 @@ from millmark.ledger.provenance.retention import Rule, drop_evidence, find_dropp
 from millmark.ledger.records import Gate, Verdict
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import AnchorRow, EvidenceRow
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_ledger import FakeLedger, digest
 from tests.support.stores import new_store
 
 _MAKER, _INSPECTOR, _AUDITOR, _BUYER, _COORDINATOR = 1, 2, 3, 4, 5

@@ -12,8 +12,7 @@ from millmark.ledger.index import Follower
 from millmark.ledger.provenance import listings, trace
 from millmark.ledger.provenance.answers import Trace
 from millmark.ledger.store import Book, Store
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import FakeLedger
+from tests.support.fake_ledger import FakeLedger, digest
 from tests.support.stores import new_store
 
 NAMES = [(1, "A1"), (1, "a1"), (1, "A_1"), (1, "AX1"), (1, "B1"), (2, "second:B1"), (2, "second/C1")]

@@ -15,7 +15,7 @@ from millmark.ledger.verify.report import find_first, find_waits, moment
 from millmark.ledger.verify.statements import LANGUAGES, SECTIONS, Fields, Party, Thing, plain, say, words_of
 from millmark.ledger.verify.words import chinese, english
 from tests.support.bundle_vector import vector_bytes, vector_now, vector_trust
-from tests.support.told import check_values
+from tests.support.story import check_values
 
 FOLDER = Path(millmark.ledger.verify.__file__).parent
 

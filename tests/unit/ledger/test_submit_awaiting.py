@@ -10,8 +10,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
-from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, Told, build_world, results
+from tests.support.ledger_world import LedgerWorld, Told, build_world, copy_chain, results
 from tests.support.rpc import lost
 
 DEPTH = 2

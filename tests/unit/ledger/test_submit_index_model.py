@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-from tests.support.joined_model import JoinedModel
+from tests.proofs.joined_model import JoinedModel
 
 TestJoined = JoinedModel.TestCase
 TestJoined.settings = settings(max_examples=30, stateful_step_count=40)

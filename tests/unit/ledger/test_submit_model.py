@@ -32,7 +32,7 @@ class World:
         self.store, self.outbox = store, Outbox(store)
         self.chance = random.Random(seed)  # noqa: S311  # the same in every run
         self.signer = LocalSigner.from_bytes(bytes([seed + 1]) * 32)
-        self.node = FakeNode(self.signer.address, self.chance, self.verify_stored, most=self.chance.randrange(2, 12))
+        self.node = FakeNode([self.signer.address], self.chance, self.verify_stored, most=self.chance.randrange(2, 12))
         self.chain = FakeLedger(self.node, PROFILE)
         self.sent: dict[int, bytes] = {}
         self.queued: dict[int, int] = dict.fromkeys(range(STREAMS), 0)
@@ -51,7 +51,7 @@ class World:
         )
         return self.submitter
 
-    def verify_stored(self, raw: bytes) -> None:
+    def verify_stored(self, _: bytes, raw: bytes) -> None:
         """No other bytes are ever sent under a nonce, and none that a crash would lose."""
         with self.store.reading() as connection:
             query = "SELECT nonce FROM outbox_transactions WHERE raw = ?"
@@ -125,7 +125,7 @@ class World:
             records[number].payload[-32:] for number in self.good
         ]
         assert {self.outbox.record(number).state for number in self.bad} <= {OutboxState.FAILED}
-        assert self.node.blocks[-1].count == len(self.sent), "each nonce was used"
+        assert self.node.blocks[-1].counts.get(self.signer.address, 0) == len(self.sent), "each nonce was used"
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -30,10 +30,17 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter, batches
 from millmark.ledger.submit.batches import describe_chain
-from tests.support.copies import copy_chain
-from tests.support.experiments import count_records
+from tests.proofs.experiments import count_records
 from tests.support.figures import Judge
-from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final, verify_once
+from tests.support.ledger_world import (
+    LedgerWorld,
+    build_world,
+    copy_chain,
+    results,
+    transactions,
+    verify_final,
+    verify_once,
+)
 from tests.support.patience import wait_until
 from tests.support.rpc import Line, lost
 from tests.support.stores import new_store

@@ -36,9 +36,12 @@ class _Blind(FakeNode):
     def getTransactionReceipt(self, known: list[Any], name: str) -> Any:  # noqa: N802  # the method's name
         return None if self.blind else super().getTransactionReceipt(known, name)
 
+    def getBlockReceipts(self, known: list[Any], name: str) -> Any:  # noqa: N802
+        return None if self.blind else super().getBlockReceipts(known, name)
+
 
 def _blind_node() -> _Blind:
-    return _Blind(SIGNER.address, random.Random(1), lambda _: None, most=10 * RECORDS)  # noqa: S311  # the same in every run
+    return _Blind([SIGNER.address], random.Random(1), lambda *_: None, most=10 * RECORDS)  # noqa: S311  # the same in every run
 
 
 def _submitter(node: FakeNode, outbox: Outbox) -> Submitter:
@@ -100,7 +103,7 @@ def test_a_full_pool_is_told_with_all_that_is_pending(outbox: Outbox, monkeypatc
         told.append(pending)
 
     monkeypatch.setattr(Window, "note_full", note)
-    node = FakeNode(SIGNER.address, random.Random(1), lambda _: None, most=6)  # noqa: S311  # the same in every run
+    node = FakeNode([SIGNER.address], random.Random(1), lambda *_: None, most=6)  # noqa: S311  # the same in every run
     submitter = _submitter(node, outbox)
     submitter.submit([(f"first-{number}", record_of(number, 0)) for number in range(5)])
     while len(node.pool) < 5:

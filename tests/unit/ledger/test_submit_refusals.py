@@ -16,8 +16,7 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
 from millmark.ledger.submit.submitter import Lease
-from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, results, verify_once
+from tests.support.ledger_world import LedgerWorld, build_world, copy_chain, results, verify_once
 from tests.support.patience import wait_until
 
 

@@ -14,8 +14,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
 from millmark.ledger.submit import Submitter, relay, sender
-from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, Told, build_world, results, transactions, verify_final
+from tests.support.ledger_world import LedgerWorld, Told, build_world, copy_chain, results, transactions, verify_final
 
 HOUR_S = 3600.0
 

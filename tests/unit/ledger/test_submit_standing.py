@@ -19,8 +19,7 @@ from millmark.ledger.store.rows import RecordRow
 from millmark.ledger.store.schema import TABLES
 from millmark.ledger.submit import Submitter, adopt_records, reopen_records, standing
 from millmark.ledger.submit.standing import Standing, compare_outbox, forward_key, verify_outbox
-from tests.support.copies import copy_chain
-from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
+from tests.support.ledger_world import LedgerWorld, build_world, copy_chain, transactions, verify_final, verify_once
 
 
 @pytest.fixture

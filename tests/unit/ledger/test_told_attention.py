@@ -31,8 +31,12 @@ from tests.support.story import (
     Story,
     key_of,
     name,
+    named,
+    said,
+    subjects,
+    tell,
+    verified_of,
 )
-from tests.support.told import named, said, subjects, tell, verified_of
 
 ORDER, PART, BAR = name("order"), name("part"), name("bar")
 

@@ -10,9 +10,7 @@ from millmark.ledger.verify import verify_bundle
 from millmark.ledger.verify.statements import Party, Thing, Unit
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_content
-from tests.support.histories import handed_over
-from tests.support.story import CARRIER, MAKER, OTHER, Story, name
-from tests.support.told import NAMES, named, said, subjects, tell
+from tests.support.story import CARRIER, MAKER, NAMES, OTHER, Story, handed_over, name, named, said, subjects, tell
 
 CUSTODY = ("handed_over_in_part", "handed_over", "reclaimed")
 LOT, BOX, CASES = name("lot"), name("box"), b"CX\0"

@@ -16,8 +16,21 @@ from millmark.ledger.verify import Section, verify_bundle
 from millmark.ledger.verify.verifier import build_report
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_content
-from tests.support.story import BENCH_STREAM, MAKER, NONE, PRESS, STREAM, Story, Table, name
-from tests.support.told import named, said, subjects, tell, verified_of
+from tests.support.story import (
+    BENCH_STREAM,
+    MAKER,
+    NONE,
+    PRESS,
+    STREAM,
+    Story,
+    Table,
+    name,
+    named,
+    said,
+    subjects,
+    tell,
+    verified_of,
+)
 
 ORDER, BAR = name("order"), name("bar")
 

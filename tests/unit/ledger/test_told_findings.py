@@ -29,10 +29,13 @@ from tests.support.story import (
     OTHER,
     STREAM,
     Story,
+    codes,
     name,
+    said,
+    tell,
     terms_of,
+    texts,
 )
-from tests.support.told import codes, said, tell, texts
 
 SPLIT, CONVERSION, REWORK = TransformationKind.SPLIT, TransformationKind.CONVERSION, TransformationKind.REWORK
 ORDER, LOT, OTHER_LOT, BAR = (name(one) for one in ("order", "lot", "other lot", "bar"))

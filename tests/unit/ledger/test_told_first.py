@@ -6,8 +6,7 @@ import pytest
 
 from millmark.ledger.records import NoteKind
 from millmark.ledger.verify.report import STOPPING, WAITING, find_first, find_recalls, find_waits
-from tests.support.story import BUYER, INSPECTOR, MAKER, Story, name
-from tests.support.told import tell
+from tests.support.story import BUYER, INSPECTOR, MAKER, Story, name, tell
 
 ORDER, PART, OTHER_LOT = name("order"), name("part"), name("other")
 CALLED, RESOLVED = NoteKind.RECALL_NOTICE, NoteKind.RESOLUTION

@@ -29,8 +29,7 @@ from millmark.ledger.footprint import (
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.verify.report import Report
 from tests.support.footprints import FACTORS, TIME_S
-from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, name
-from tests.support.told import codes, named, said, subjects, tell
+from tests.support.story import CARRIER, GRAM, MAKER, NONE, Story, codes, name, named, said, subjects, tell
 
 ORDER, BARS, PINS, GEAR = name("order"), name("bars"), name("pins"), name("gear")
 KILOGRAM = b"KGM"

@@ -15,8 +15,7 @@ from millmark.ledger.trust import Cosigner, Cosigners
 from millmark.ledger.verify.statements import Section, Thing
 from millmark.ledger.verify.verifier import build_report
 from tests.support.bundle_vector import vector_content
-from tests.support.story import MODEL, NONE, Story, hidden, name
-from tests.support.told import codes, named, said, tell, verified_of
+from tests.support.story import MODEL, NONE, Story, codes, hidden, name, named, said, tell, verified_of
 
 ORDER, PART, BAR, BOX = name("order"), name("part"), name("bar"), name("box")
 SPLIT, CONVERSION = TransformationKind.SPLIT, TransformationKind.CONVERSION

@@ -9,9 +9,8 @@ from millmark.ledger.records import LotState, TransformationKind
 from millmark.ledger.verify import Section
 from millmark.ledger.verify.recorded import Left, Measured, Recorded, tell
 from millmark.ledger.verify.statements import Party
-from tests.support.story import BENCH_STREAM, MAKER, Story, name
-from tests.support.told import NAMES
-from tests.support.told import tell as tell_of_bundle
+from tests.support.story import BENCH_STREAM, MAKER, NAMES, Story, name
+from tests.support.story import tell as tell_of_bundle
 
 ORDER, PART, BAR = name("order"), name("part"), name("bar")
 IDENTIFIERS = {PART: "urn:example:part", BAR: "urn:example:bar"}

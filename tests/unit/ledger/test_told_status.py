@@ -33,10 +33,14 @@ from tests.support.story import (
     START_S,
     STREAM,
     Story,
+    codes,
     model_of,
     name,
+    named,
+    said,
+    subjects,
+    tell,
 )
-from tests.support.told import codes, named, said, subjects, tell
 
 ORDER, PART, SCREW, BOX = name("order"), name("part"), name("screw"), name("box")
 

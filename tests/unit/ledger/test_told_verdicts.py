@@ -8,9 +8,23 @@ from millmark.ledger.records import CertificateStatus, Gate, TransformationKind,
 from millmark.ledger.verify._status import foremost, verify_status
 from millmark.ledger.verify.report import StatusRefused
 from millmark.ledger.verify.statements import Model, Party, Section, Thing, Unit, words_of
-from tests.support.broken import ORDER, A, B, in_production
-from tests.support.story import INSPECTOR, MODEL, NONE, OTHER, STREAM, Story, name
-from tests.support.told import named, said, tell, verified_of
+from tests.support.story import (
+    INSPECTOR,
+    MODEL,
+    NONE,
+    ORDER,
+    OTHER,
+    STREAM,
+    A,
+    B,
+    Story,
+    in_production,
+    name,
+    named,
+    said,
+    tell,
+    verified_of,
+)
 
 
 @pytest.mark.parametrize("failed_first", [True, False])

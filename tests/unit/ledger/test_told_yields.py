@@ -6,8 +6,7 @@ import pytest
 
 from millmark.ledger.records import TransformationKind
 from millmark.ledger.verify.report import Report
-from tests.support.story import PIECE, Story, name
-from tests.support.told import said, tell
+from tests.support.story import PIECE, Story, name, said, tell
 
 BAR, PIN = name("bar"), name("pin")
 SIZES = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.truth.faults import FAULTS, ROOT, Fault
+from tests.proofs.truth.faults import FAULTS, ROOT, Fault
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

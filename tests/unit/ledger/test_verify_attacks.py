@@ -1,6 +1,6 @@
 """Somebody wants a false bundle accepted, or a true one to say more than is so: each way that was thought of.
 
-The generators in tests/support/forge_*.py vary lies about one step by the thousand; here stand those with a story.
+The generators in tests/proofs/forge_*.py vary lies about one step by the thousand; here stand those with a story.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from millmark.ledger.verify import Report, Step, describe, verify_bundle
 from millmark.ledger.verify._proofs import StateProof, subject_of
 from millmark.ledger.verify.report import ProofsRefused, ReplayRefused, StatusRefused, VerificationError
 from millmark.ledger.verify.statements import Thing, Unit
+from tests.proofs.forge_disclosed import with_earlier_key
+from tests.proofs.forging import DAY_S
 from tests.support.bundle_content import (
     Content,
     entry_of,
@@ -39,9 +41,7 @@ from tests.support.bundle_content import (
 )
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event, event_of
-from tests.support.forge_disclosed import with_earlier_key
-from tests.support.forging import DAY_S
-from tests.support.told import named, said, subjects
+from tests.support.story import named, said, subjects
 
 
 def refused(data: bytes, trust: TrustFile, now_s: int) -> Step:

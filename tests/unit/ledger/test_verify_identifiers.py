@@ -1,4 +1,4 @@
-"""Step 7: an identifier names what the bundle has. Forged identifiers are in tests/support/forging.py."""
+"""Step 7: an identifier names what the bundle has. Forged identifiers are in tests/proofs/forging.py."""
 
 from __future__ import annotations
 

@@ -18,8 +18,7 @@ from millmark.ledger.verify._disclosures import Metered, metered, register_of, v
 from millmark.ledger.verify._state import Entry
 from millmark.ledger.verify.report import EvidenceRefused, InferencesRefused
 from tests.support.footprints import TIME_S
-from tests.support.story import MAKER, MODEL, NONE, STREAM, Story, name
-from tests.support.told import verified_of
+from tests.support.story import MAKER, MODEL, NONE, STREAM, Story, name, verified_of
 
 ORDER, LOT = name("order"), name("lot")
 ASSIGNMENT = 3

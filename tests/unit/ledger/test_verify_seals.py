@@ -17,10 +17,10 @@ from millmark.ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile,
 from millmark.ledger.verify import Report, VerificationError, describe, verify_bundle
 from millmark.ledger.verify._proofs import _verify_changes_age, verify_distance
 from millmark.ledger.verify.report import CheckpointRefused
+from tests.proofs.forge_seals import SealedWorld, believing, build_changed, build_sealed
+from tests.proofs.forgeries import judge, run_seal_forgeries
+from tests.proofs.forging import DAY_S, MAX_AGE_S, SEAL_FORGERIES
 from tests.support.bundle_vector import SEALED, vector_bytes, vector_content, vector_now, vector_trust
-from tests.support.forge_seals import SealedWorld, believing, build_changed, build_sealed
-from tests.support.forgeries import judge, run_seal_forgeries
-from tests.support.forging import DAY_S, MAX_AGE_S, SEAL_FORGERIES
 from tests.support.sealing import build_block, seal_header, validators
 
 

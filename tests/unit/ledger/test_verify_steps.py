@@ -35,13 +35,12 @@ from millmark.ledger.verify.report import (
     moment,
 )
 from millmark.ledger.verify.statements import Age, Fields, Unit
+from tests.proofs.forgeries import judge, run_mutations
+from tests.proofs.forging import FORGERIES, Forgery, published
 from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
 from tests.support.event_data import encode_event
-from tests.support.forgeries import judge, run_mutations
-from tests.support.forging import FORGERIES, Forgery, published
-from tests.support.story import Story, name
-from tests.support.told import made_of, named, said
+from tests.support.story import Story, made_of, name, named, said
 
 CASES = [(step, forge) for step in Step if step is not Step.FORMAT for forge in FORGERIES[step]]
 SEEDS = 4

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from millmark.quality import Dense, Model, ModelError, build_model, parse_model
 from millmark.quality.model import MAX_MODEL_BYTES
-from tests.support.model_vectors import check_accepted, check_refused
 from tests.support.quality_samples import VECTORS, models, tiny_network
+from tests.unit.quality.model_vectors import check_accepted, check_refused
 from tests.unit.quality.vectors import generate
 
 CASES = json.loads((VECTORS / "models.json").read_text())

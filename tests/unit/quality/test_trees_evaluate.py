@@ -25,7 +25,7 @@ from millmark.quality.inference import MAX_FIXED, pack_window
 from millmark.quality.trees import Derived, Forest, Operation, Tree, arrays, records, tensors
 from millmark.quality.trees.export import FloatTree, Split
 from millmark.quality.trees.records import leaf_word
-from tests.support.trees_samples import Grown, forests, grown, random_words, seeds
+from tests.unit.quality.trees_samples import Grown, forests, grown, random_words, seeds
 
 
 @settings(max_examples=150, deadline=None)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from millmark.quality import ModelError, build_model, parse_model
 from millmark.quality.trees import Forest
-from tests.support.model_vectors import check_accepted, check_refused
 from tests.support.quality_samples import VECTORS
-from tests.support.trees_samples import forests
+from tests.unit.quality.model_vectors import check_accepted, check_refused
+from tests.unit.quality.trees_samples import forests
 from tests.unit.quality.vectors import generate_trees
 
 CASES = json.loads((VECTORS / "trees.json").read_text())

@@ -8,7 +8,7 @@ from millmark.ledger.chain.deploying import ask_until
 from millmark.ledger.errors import ChainUnreachableError
 from millmark.ledger.index import Follower
 from tests.bench.network import MOST_BEHIND, IndexLag, NetworkRates, Side
-from tests.support.fake_chain import FakeChain
+from tests.support.fake_ledger import FakeChain
 from tests.support.stores import new_store
 
 

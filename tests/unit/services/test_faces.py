@@ -26,10 +26,10 @@ from tests.support.story import (
     STREAM,
     Story,
     name,
+    tell,
     terms_of,
 )
 from tests.support.story_site import ORDER, PART, StorySite, as_shown, gated, note
-from tests.support.told import tell
 
 OTHER_LOT, PALLET = name("other lot"), name("pallet")
 TOLD = (Section.PART, Section.ATTENTION, Section.ORIGIN)

@@ -15,9 +15,8 @@ from millmark.ledger.verify import Statement
 from millmark.ledger.verify.statements import LANGUAGES
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
-from tests.support.story import AUDITOR, INSPECTOR, MAKER, MODEL, NONE, OTHER, Story
+from tests.support.story import AUDITOR, INSPECTOR, MAKER, MODEL, NONE, OTHER, Story, tell
 from tests.support.story_site import ORDER, PART, StorySite, as_shown, gated, note
-from tests.support.told import tell
 
 ADDED = "What happened after that block is told by this gateway’s records, and not by the proof."
 

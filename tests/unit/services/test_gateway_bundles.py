@@ -28,7 +28,7 @@ from tests.support.gateway_client import Caller, build_caller, running
 from tests.support.patience import wait_until
 from tests.support.sealing import validators
 from tests.support.sign_in import NOW_S, ORIGIN
-from tests.support.told import named
+from tests.support.story import named
 
 
 @pytest.fixture

@@ -23,9 +23,7 @@ from millmark.services.interop.epcis import event_queries as epcis_queries
 from millmark.services.interop.epcis.event_queries import PARAMETERS
 from millmark.services.settings import Auth
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import PIECE
-from tests.support.fake_things import NONE
+from tests.support.fake_ledger import NONE, PIECE, digest
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS

@@ -24,9 +24,7 @@ from millmark.services.serving.server import build_server, listen, serve_on
 from millmark.services.settings import Auth
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import MAX_WEBHOOKS
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import PIECE
-from tests.support.fake_things import NONE
+from tests.support.fake_ledger import NONE, PIECE, digest
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller, build_caller
 from tests.support.patience import MAX_S, wait_until

@@ -25,8 +25,8 @@ from millmark.services.gateway.http.problems import TryLaterError
 from millmark.services.gateway.recording import recorder as recorder_module
 from millmark.services.gateway.recording.recorder import Attempt
 from millmark.services.settings import Settings
+from tests.proofs.experiments import count_lots
 from tests.support.company_site import Site, open_site
-from tests.support.experiments import count_lots
 from tests.support.fake_node import record_of
 from tests.support.figures import Judge
 from tests.support.patience import MAX_S

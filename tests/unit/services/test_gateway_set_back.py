@@ -16,10 +16,10 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, outbox_transactions
 from millmark.ledger.submit import adopt_records, reopen_records, verify_outbox
+from tests.proofs.experiments import count_lots
 from tests.support.company_site import Site, open_site
-from tests.support.copies import copy_chain
-from tests.support.experiments import count_lots
 from tests.support.figures import Judge
+from tests.support.ledger_world import copy_chain
 from tests.support.stores import copy_database, new_store
 
 

@@ -13,8 +13,8 @@ from tests.support.figures import Tell
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
 from tests.support.story import Story, name
+from tests.support.story import tell as tell_story
 from tests.support.story_site import PART, StorySite
-from tests.support.told import tell as tell_story
 
 MOST_BYTES = 60_000
 """Uncompressed: what the network carries is a fifth of it."""

@@ -23,8 +23,7 @@ from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy
 from millmark.services.interop.contexts.published import build_linkset_context
 from millmark.services.portal import Proofs
 from millmark.services.portal.passports import BUNDLE_TYPE
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import PIECE
+from tests.support.fake_ledger import PIECE, digest
 from tests.support.fake_world import SMITH, World
 from tests.support.footprints import FACTORS, TIME_S
 from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world

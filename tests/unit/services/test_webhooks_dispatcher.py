@@ -26,9 +26,7 @@ from millmark.services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from millmark.services.webhooks.http_post import Mode, verify_webhook
 from millmark.services.webhooks.repository import WebhookRepository
 from millmark.services.webhooks.subscriptions import Filter, RecordFeed, State, Subscriber, Subscriptions
-from tests.support.fake_chain import digest
-from tests.support.fake_ledger import PIECE
-from tests.support.fake_things import NONE
+from tests.support.fake_ledger import NONE, PIECE, digest
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
 from tests.support.patience import MAX_S, wait_until
 from tests.support.receiver import Receiver

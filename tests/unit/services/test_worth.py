@@ -18,9 +18,8 @@ from millmark.ledger.verify.verifier import build_report
 from millmark.services.check import entry
 from tests.support.gateway_client import LINK
 from tests.support.stores import new_store
-from tests.support.story import BUYER, INSPECTOR, NONE, Story
+from tests.support.story import BUYER, INSPECTOR, NONE, Story, verified_of
 from tests.support.story_site import ORDER, PART, StorySite, gated, note
-from tests.support.told import verified_of
 
 
 def passed(story: Story) -> int:

@@ -14,7 +14,7 @@ from millmark.quality.errors import InferenceError, InputError, ModelError
 from millmark.quality.process import build_process_model, parse_process_model
 from millmark.quality.process.arrays import SETTLED, Simulator, from_words, logistic, settle, to_words
 from millmark.quality.process.records import LIMIT, ONE, Pair, ProcessModel, Role, System
-from tests.support.process_samples import MODEL, moulder, random_states, telemetry_rows
+from tests.unit.quality.process.samples import MODEL, moulder, random_states, telemetry_rows
 
 
 def test_bytes_and_model_are_one() -> None:

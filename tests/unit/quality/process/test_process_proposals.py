@@ -27,7 +27,7 @@ from millmark.quality.process import (
 )
 from millmark.quality.process.floats import Box, Floats, Limits, Search, build_objective, descend, project
 from millmark.quality.process.proposals import parse_terms
-from tests.support.process_samples import BOUNDS, LIMITS, PRICES, moulder, state_at, telemetry_rows
+from tests.unit.quality.process.samples import BOUNDS, LIMITS, PRICES, moulder, state_at, telemetry_rows
 
 
 def propose(
@@ -209,7 +209,7 @@ def test_the_gradient_is_that_of_small_changes() -> None:
 
 
 def test_torch_and_numpy_agree() -> None:
-    from tests.support.process_gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
+    from tests.unit.quality.process.gradient import cost_and_gradient  # noqa: PLC0415 - loads torch
 
     search, moves = _search()
     costs, slopes = search.evaluate(moves)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from tests.support.model_vectors import build_vectors, header
+from tests.unit.quality.model_vectors import build_vectors, header
 
 OUTPUT = Path(__file__).parent / "models.json"
 WEIGHTS = bytes([1, 0xFF, 2, 0xFE, 3, 0xFD])  # 1, -1, 2, -2, 3, -3

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support import model_vectors
-from tests.support.model_vectors import build_vectors
+from tests.unit.quality import model_vectors
+from tests.unit.quality.model_vectors import build_vectors
 
 OUTPUT = Path(__file__).parent / "trees.json"
 

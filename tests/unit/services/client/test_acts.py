@@ -27,10 +27,10 @@ from millmark.services.commands.acts.custody import KINDS
 from millmark.services.commands.acts.words import operation, quantities, short
 from millmark.services.gateway.recording.writes import WRITES
 from tests.support.command_line import Runner
-from tests.support.company_site import Founded, Site, found
+from tests.support.company_site import Site, found
 from tests.support.footprints import FACTORS
 from tests.support.gateway_client import Bridge, Pauses
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import Founded, LedgerWorld
 from tests.support.stores import new_store
 
 ROOT = Path(__file__).parents[4]

@@ -116,7 +116,7 @@ class Inspected:
         apart, inspector = self.loop.planned.apart, self.inspector
         window, salt = pack_window([self.level, self.level]), secrets.token_bytes(32)
         entry = apart._measure(inspector.company, lot, build_window_commitment(salt, window))
-        inference = apart.world._inference(lot, entry, Verdict.PASS, salt, window)
+        inference = apart.world.infer(lot, entry, Verdict.PASS, salt, window)
         place = self.loop.planned.apart.world.streams["bench"], entry.index, entry.leaf_hash
         digest, until = inference.digest, apart.world.now() + YEAR_S
         statement = Statement((Item(lot, order),), apart.world.model, Verdict.PASS, until, digest, NOTHING, *place)
