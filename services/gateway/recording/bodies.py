@@ -24,24 +24,21 @@ Types are strict: neither "1" nor true is a number. Unknown members are refused.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from millmark.ledger import ids, records
-from millmark.services.gateway.http import example_values as examples
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
 """Most items in one list: they fit into one transaction with a margin."""
 _MAX_CONSIGNMENT = 1000
 """Most lots that move together: a pallet goes with all that is packed in it, in one record. Each takes 4,000 gas."""
-CONSIGNMENT_BYTES = 128 * 1024
-"""Most bytes of a body that lists them."""
 _MAX_BLOB_BYTES = 24_576
 """Limit of EIP-170: a published model is stored as contract code."""
 _TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
@@ -268,44 +265,3 @@ _ASKED: dict[str, tuple[Any, Any]] = {
     ),
 }
 """Members of bodies that are not fields of a record."""
-
-
-Body: TypeAlias = "Mapping[str, object]"
-A_LOT, AN_ORDER, A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
-CLAIMS: Body = {"claims": {"note": "as agreed"}}
-REASON: Body = {"reason": {"text": "a crack at the edge"}}
-LOTS: Body = {"lots": [A_LOT]}
-LEAF: Body = {"stream": A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 32}
-NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
-TERMS = {
-    "operations": 3,
-    "coordinator": 2,
-    "gates": [{"inspector": 6, "model": 9}],
-    "due_at": "2026-12-01T12:00:00Z",
-    "quantity": 1,
-    "unit": "H87",
-    "claims": {"colour": "signal blue"},
-}
-SPLIT: Body = {
-    "kind": "split",
-    "operation": 0,
-    "unit": "H87",
-    "output_unit": "H87",
-    "loss": 0,
-    "yield_in": 1,
-    "yield_out": 1,
-    "inputs": [{"lot": A_LOT, "quantity": 2}],
-    "outputs": [
-        {"identifier": "urn:example:half-1", "quantity": 1, "unit": "H87"},
-        {"identifier": "urn:example:half-2", "quantity": 1, "unit": "H87"},
-    ],
-}
-COMPONENTS = [{"lot": "0x" + "1b" * 32, "quantity": 1, "component": True}]
-VERDICT: Body = {
-    **LOTS,
-    "model": 9,
-    "verdict": "pass",
-    "expires_at": "2027-03-02T09:30:00Z",
-    "inference_digest": "0x" + "77" * 32,
-    **LEAF,
-}

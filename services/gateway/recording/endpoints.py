@@ -63,12 +63,12 @@ def _add_write(routes: http.Routes, service: RecordingService, write: writes.Wri
     declare = routes.post(
         write.path,
         write.operation,
-        write.summary,
+        write.act.summary,
         RecordStatus,
         rule=write.rule,
         examples={"queued": partial(_status, "queued")},
         body_example=write.example,
-        description=" ".join(filter(None, (told, write.about, _ABOUT))),
+        description=" ".join(filter(None, (told, write.found.about, _ABOUT))),
         status_code=202,
     )
     declare(_endpoint(service, write, write.body))
