@@ -188,80 +188,40 @@ _OPTIONAL: dict[tuple[type, str], Any] = {
     (records.Statement, "leaf_hash"): _LEAF_HASH,
 }
 """Members that only these structs leave out."""
+
+
+def _asked(hint: Any, description: str, example: object = None, **limits: Any) -> tuple[Any, Any]:
+    return hint, Field(description=description, examples=None if example is None else [example], **limits)
+
+
+_Wh = Annotated[int, Field(ge=0, le=2**53 - 1)]
+_Reset = Annotated[list[_Wh], Field(min_length=2, max_length=2)]
+_Made = Annotated[int, Field(ge=1, le=2**40 - 1)]
+_Reason = Annotated[str, Field(min_length=1, max_length=500)]
+_Event = Annotated[str, Field(min_length=1, max_length=128)]
+_Agreed = Annotated[bool, AfterValidator(_agreed)]
+_GOOD = "At the finish: how much the operation made that is good, if several records made lots of it."
+_RESET = (
+    "What the register showed just before and just after it was set back or replaced since the last reading, in Wh."
+)
+_PUBLISHED = "That everybody in the consortium may read what was measured."
+_SHOWN = "Id of the event that shows it, as the node was sent it; in place of the leaf."
 _ASKED: dict[str, tuple[Any, Any]] = {
-    "subjects": (
-        Annotated[
-            list[Hex32],
-            Field(
-                min_length=1,
-                max_length=64,
-                description="Subjects of orders and lots, each once.",
-                examples=[["0x" + "1a" * 32]],
-            ),
-        ],
-        ...,
+    "subjects": _asked(
+        list[Hex32], "Subjects of orders and lots, each once.", ["0x" + "1a" * 32], min_length=1, max_length=64
     ),
-    "subject": (Annotated[Hex32, Field(description="Order or lot whose history contains the record.")], ...),
-    "sequence": (Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")], ...),
-    "moment": (
-        Annotated[str, Field(pattern="^(start|finish)$", description="When it is read.", examples=["start"])],
-        ...,
+    "subject": _asked(Hex32, "Order or lot whose history contains the record."),
+    "sequence": _asked(int, "Sequence of the record to correct.", ge=1, le=2**40 - 1),
+    "moment": _asked(str, "When it is read.", "start", pattern="^(start|finish)$"),
+    "register_wh": _asked(_Wh, "What the machine's meter has counted: whole Wh.", 1204310),
+    "quantity": _asked(_Made | None, _GOOD, default=None),
+    "reset": _asked(_Reset | None, _RESET, [1204310, 0], default=None),
+    "stream": _asked(Hex32 | None, "By default the stream of the work, or the machine's only one.", default=None),
+    "answer": _asked(str, "Of the operator.", "accepted", pattern="^(accepted|refused)$"),
+    "reason_text": _asked(
+        _Reason | None, "Why it is refused; required for a refusal.", "the tool is changed today", default=None
     ),
-    "register_wh": (
-        Annotated[
-            int,
-            Field(
-                ge=0, le=2**53 - 1, description="What the machine's meter has counted: whole Wh.", examples=[1204310]
-            ),
-        ],
-        ...,
-    ),
-    "quantity": (
-        Annotated[int, Field(ge=1, le=2**40 - 1)] | None,
-        Field(
-            None,
-            description="At the finish: how much the operation made that is good, if several records made lots of it.",
-        ),
-    ),
-    "reset": (
-        Annotated[list[Annotated[int, Field(ge=0, le=2**53 - 1)]], Field(min_length=2, max_length=2)] | None,
-        Field(
-            None,
-            description="What the register showed just before and just after it was set back or replaced since the "
-            "last reading, in Wh.",
-            examples=[[1204310, 0]],
-        ),
-    ),
-    "stream": (
-        Hex32 | None,
-        Field(None, description="By default the stream of the work, or the machine's only one."),
-    ),
-    "answer": (
-        Annotated[str, Field(pattern="^(accepted|refused)$", description="Of the operator.", examples=["accepted"])],
-        ...,
-    ),
-    "reason_text": (
-        Annotated[str, Field(min_length=1, max_length=500)] | None,
-        Field(None, description="Why it is refused; required for a refusal.", examples=["the tool is changed today"]),
-    ),
-    "publish_window": (
-        Annotated[
-            bool,
-            AfterValidator(_agreed),
-            Field(
-                description="That everybody in the consortium may read what was measured.",
-                json_schema_extra={"const": True},
-            ),
-        ],
-        ...,
-    ),
-    "event": (
-        Annotated[str, Field(min_length=1, max_length=128)] | None,
-        Field(
-            None,
-            description="Id of the event that shows it, as the node was sent it; in place of the leaf.",
-            examples=["press-2026-118"],
-        ),
-    ),
+    "publish_window": _asked(_Agreed, _PUBLISHED, json_schema_extra={"const": True}),
+    "event": _asked(_Event | None, _SHOWN, "press-2026-118", default=None),
 }
 """Members of bodies that are not fields of a record."""

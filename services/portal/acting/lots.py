@@ -174,11 +174,6 @@ def in_order(body: Body, scene: Scene) -> Body:
     return {**body, "operation": operation or 0}
 
 
-def _rework_in_place(body: Body, scene: Scene) -> Body:
-    order = lot_of(scene).order
-    return {**in_order(body, scene), "order": None if order is None else f"0x{order.hex()}"}
-
-
 def _transformation(scene: Scene, kind: str, **values: object) -> Body:
     """The body of a transformation of lots that keep unit and quantity."""
     row = lot_of(scene)
@@ -188,7 +183,7 @@ def _transformation(scene: Scene, kind: str, **values: object) -> Body:
 
 
 def _input(row: rows.LotRow, quantity: int) -> Body:
-    return {"lot": f"0x{row.subject.hex()}", "quantity": quantity}
+    return {"lot": _name(row), "quantity": quantity}
 
 
 def _rework_anew(body: Body, scene: Scene) -> Body:
@@ -306,27 +301,15 @@ def _convert(body: Body, scene: Scene) -> Body:
     more, built_in = set(body.pop("lots", [])), set(body.pop("components", []))
     if more & built_in:
         raise EntryError("entry.twice")
-    found = [row, *(one for one in mates(scene) if _name(one) in more)]
+    found = [one for one in mates(scene) if _name(one) in more]
     parts = [one for one in held_lots(scene) if _name(one) in built_in]
-    inputs = [{"lot": _name(one), "quantity": one.quantity, "component": False} for one in found]
-    inputs[0]["quantity"] = used
-    inputs += [{"lot": _name(one), "quantity": one.quantity, "component": True} for one in parts]
-    going_in = used + sum(one.quantity for one in found[1:])
-    order = {} if row.order is None else {"order": f"0x{row.order.hex()}"}
-    output_unit = body.pop("unit")
-    output = {"identifier": body.pop("identifier"), "quantity": made, "unit": output_unit}
-    return {
-        "kind": "conversion",
-        "unit": unit(row.unit),
-        "output_unit": output_unit,
-        "loss": 0,
-        "yield_in": going_in,
-        "yield_out": made,
-        "inputs": sorted(inputs, key=lambda one: str(one["lot"])),
-        "outputs": [output],
-        **order,
-        **in_order(body, scene),
-    }
+    inputs = [_input(row, used), *(_input(one, one.quantity) for one in found)]
+    inputs += [{**_input(one, one.quantity), "component": True} for one in parts]
+    output = {"identifier": body.pop("identifier"), "quantity": made, "unit": body["unit"]}
+    yields = {"yield_in": used + sum(one.quantity for one in found), "yield_out": made}
+    lots = {"inputs": sorted(inputs, key=lambda one: str(one["lot"])), "outputs": [output]}
+    whole = _transformation(scene, "conversion", output_unit=body.pop("unit"), **lots, **yields)
+    return {**whole, **in_order(body, scene)}
 
 
 def _name(row: rows.LotRow) -> str:
@@ -341,7 +324,7 @@ STAGED = (
     stage("declineCustody", _is_offered),
     stage("offerCustody", _mine(LotState.HELD), options={"to": _receivers}),
     stage("withdrawCustody", _mine(LotState.OFFERED, LotState.RETURNING)),
-    stage("reworkLot", _may_rework, options={"operation": _operations}, complete=_rework_in_place),
+    stage("reworkLot", _may_rework, options={"operation": _operations}, complete=in_order),
     stage(
         "reworkAnew",
         _may_rework,
