@@ -36,11 +36,26 @@ _DISPOSITIONS = act.words("Disposition", "scrapped", "exported", "sold", "lost",
 _DISPOSITION = Field("disposition", Kind.CHOICE, help="What becomes of it.", option="--as").but(
     default="scrapped", choices=_DISPOSITIONS, example="scrapped"
 )
+_FACTORS = Field("factors", required=False, metavar="FILE").but(
+    help="State the footprint, by this factor table (ledger/footprint/FOOTPRINT.md)."
+)
+_LOCATION = Field("location", required=False).but(
+    help="With --factors: key of the grid's factor, if the table has several."
+)
+_MARKET = Field("market", required=False).but(
+    help="With --factors: key of the supplier's factor, if the table has several."
+)
+_EMISSION = Field("emission", Kind.MANY, required=False, metavar="FACTOR=AMOUNT").but(
+    help="With --factors: material from outside (in g or pieces; recycled:FACTOR=AMOUNT if it was used before) or "
+    "transport (in kg km). In place of an input without a footprint: FACTOR=AMOUNT@LOT."
+)
+_ACCOUNTED = (_FACTORS, _LOCATION, _MARKET, _EMISSION)
 _SOME = Field("quantity", Kind.NUMBER, help="How much; by default all that is left.", least=1, example=1)
 _ACCEPTED = Field("accepted", Kind.NUMBER, help="How much of one lot is taken; the rest stays.", option="--only").but(
     least=1, example=97
 )
 _WHY_NOT_ALL = REASON.but(required=False, help="With --only: why not all.")
+_PARTS_HELP = "What is built in; without a quantity, 1."
 _BUILT_IN = Field("components", Kind.MANY, required=False, option="--component", metavar="LOT=QUANTITY")
 _TRANSFORMED = (
     Field("kind", Kind.CHOICE, help="What is done.", option="KIND").but(
@@ -55,6 +70,7 @@ _TRANSFORMED = (
     Field("loss", Kind.NUMBER, help="What is lost, in the outputs' unit.", default=0),
     Field("yields", help="Outputs' units for the inputs'.", option="--yield", metavar="OUT/IN", default="1/1"),
     CLAIMS,
+    *_ACCOUNTED,
 )
 _CONVERTED = (
     Field("used", Kind.NUMBER),
@@ -86,7 +102,7 @@ ACTS = (
         "lots commission",
         "https://id.gs1.org/01/09506000013459/21/A0006R --order order-7 --operation 1",
         thing=None,
-        fields=(act.IDENTIFIER, act.ORDER, act.OPERATION, act.QUANTITY, act.UNIT, CLAIMS),
+        fields=(act.IDENTIFIER, act.ORDER, act.OPERATION, act.QUANTITY, act.UNIT, CLAIMS, *_ACCOUNTED),
     )
     .helps("Create a lot under an assignment that is started, as the company that works on it.")
     .says(
@@ -97,7 +113,11 @@ ACTS = (
     _new("receiveLot", "/v1/lots/receive", "Receive a lot from outside", HOLDERS)
     .asks(*act.NEW_LOT, CLAIMS)
     .creates(SubjectKind.LOT)
-    .command("lots receive", "urn:example:bar-12 --quantity 40 --unit KGM")
+    .command(
+        "lots receive",
+        "urn:example:bar-12 --quantity 40 --unit KGM",
+        fields=(*act.NEW_LOT, CLAIMS, _FACTORS, _EMISSION),
+    )
     .helps("Receive a lot from outside the ledger.")
     .says("lot {subject} is received")
     .form(),
@@ -117,8 +137,12 @@ ACTS = (
     .form(act.LOTS.but(label="mates"), act.IDENTIFIER, CLAIMS, called="mergeLots")
     .form(*_CONVERTED, called="convertLots"),
     _lot("reworkLot", "rework", "Record the rework of a lot that keeps its identifier", _MAKER)
-    .asks(act.OPERATION, _BUILT_IN.but(help="What is built in; without a quantity, 1.", example=_COMPONENTS), CLAIMS)
-    .command("lots rework", "A0006R --operation 2 --component seal-3")
+    .asks(act.OPERATION, _BUILT_IN.but(help=_PARTS_HELP, example=_COMPONENTS), CLAIMS)
+    .command(
+        "lots rework",
+        "A0006R --operation 2 --component seal-3",
+        fields=(act.OPERATION, _BUILT_IN.but(help=_PARTS_HELP), CLAIMS, *_ACCOUNTED),
+    )
     .helps("Record the rework of a lot that keeps its identifier. Its certificates no longer decide.")
     .says("lot {lot} is reworked")
     .form(_UNDER, CLAIMS),

@@ -31,11 +31,30 @@ _COORDINATED = act.COMPANY.but(name="coordinator", member="terms.coordinator", e
 _AGREED = act.QUANTITY.but(member="terms.quantity", help="Agreed quantity; 0: none is agreed.", least=0, example=None)
 _UNIT = act.UNIT.but(member="terms.unit", example=None)
 _CLAIMED = CLAIMS.but(member="terms.claims.note", example=None)
-_PLACED = (act.IDENTIFIER, _COORDINATED, _DUE, _AGREED, _UNIT, _CLAIMED)
+_GATES = Field("gate", Kind.MANY, required=False, metavar="INSPECTOR[:MODEL]").but(
+    help="An inspector whose pass each lot needs before it reaches the buyer, on a model or else by procedure."
+)
+_OPERATIONS = Field("operations", Kind.NUMBER, "terms.operations", required=False, least=1)
+_PLACED = (
+    act.IDENTIFIER,
+    _COORDINATED,
+    _DUE,
+    Field("product", required=False, metavar="NAME_OR_FILE", help="What is ordered: `millmark products list`."),
+    Field("option", Kind.MANY, required=False, metavar="KEY=VALUE", help="An option of the product, once each."),
+    _OPERATIONS.but(help="How many operations it takes: 1, or what the product's route says."),
+    _GATES,
+    _AGREED,
+    _UNIT,
+    _CLAIMED,
+)
+_ACCEPT = Field("accept", Kind.TICK, help="Agree to what the other side proposed last.")
 _REVISED = (
+    _ACCEPT,
     _COORDINATED.but(required=False, help="Another coordinator: name or number."),
     _DUE.but(required=False, help="Another day or time."),
-    Field("operations", Kind.NUMBER, "terms.operations", False, "Another number of operations.", least=1),
+    _OPERATIONS.but(help="Another number of operations."),
+    _GATES,
+    Field("no_gates", Kind.TICK, help="Without gates."),
     _AGREED.but(required=False, help="Another quantity; 0: none is agreed.", default=None),
     _UNIT.but(required=False, help="Another unit.", default=None),
     _CLAIMED,
@@ -50,7 +69,11 @@ _WIZARD = (
     Field("gates", Kind.MANY, required=False),
 )
 _END = "End an order as proposed, by the other side, or alone once that is gone; 0 when both sides are"
-_END_REASON = REASON.but(required=False, help="Why; proposes the end.")
+_ENDED = (
+    _ACCEPT,
+    Field("alone", Kind.TICK, help="End it where neither side is left to propose it."),
+    REASON.but(required=False, help="Why; proposes the end."),
+)
 _DELIVERY = "Confirm that an order was delivered, with the lots that were"
 
 _MACHINES_STREAM = act.STREAM.but(required=False, help="The machine's evidence stream; by default its only one.")
@@ -117,7 +140,7 @@ ACTS = (
     .form(),
     _order("proposeEnd", "ends", "Propose to end an order in production", _PARTIES)
     .asks(REASON)
-    .command("orders end", "order-7 --reason 'the customer is gone'", fields=(_END_REASON,))
+    .command("orders end", "order-7 --reason 'the customer is gone'", fields=_ENDED)
     .helps("Propose to end an order in production, or end it as proposed.")
     .says("the end of order {order} is proposed", "the other side: millmark orders end {order} --accept")
     .form(grave=True),

@@ -29,11 +29,27 @@ _MEASURED = Field("event", help="Id of the measured event, as the node was sent 
 _CERTIFIED = (act.LOTS, _VERDICT, _PROCEDURE, _EXPIRES, act.STREAM, _MEASURED, CLAIMS)
 _REPORT = Field("report", Kind.LONG, "report.text", example="measured again, as the card says")
 _SINCE = Field("defective_since", Kind.MOMENT, example="2026-02-01T00:00:00Z")
-_ADDED = Field("event", help="Id of the event, which no other one in the stream has.")
+_ADDED = (
+    act.STREAM.but(help="The stream: identifier, its last part, or subject.", option="STREAM"),
+    Field("event", help="Id of the event, which no other one in the stream has."),
+    Field("value", Kind.MANY, required=False, metavar="NAME=VALUE").but(
+        help="What was measured: a whole number, or text."
+    ),
+    Field("data", required=False, metavar="FILE", help="JSON file with what was measured."),
+)
+_CAPABILITY = Field("capability", required=False, metavar="FILE").but(
+    help="JSON file with what it can do: kinds of operation and limits."
+)
 _NOTED = Field("lots", Kind.HIDDEN, label="notedLots")
 """Numbers of lots, which are shorter than their subjects: they have to fit into an address."""
 _TEXT = Field("text", Kind.LONG, "claims.text", label="noticeText", example="stop using it").but(
     help="What is said; only its salted hash goes on the chain."
+)
+_KINDS = ", ".join(kind.name.lower().replace("_", "-") for kind in NoteKind)
+_SAID = (
+    Field("things", Kind.MANY, help="Lots and orders: identifiers or subjects.", option="THING..."),
+    _TEXT,
+    Field("kind", help=f"{_KINDS}, or a number agreed on.", default="observation"),
 )
 _REVOKE_HELP = (
     "Revoke a certificate of your company, irreversibly.\n\n"
@@ -103,10 +119,7 @@ ACTS = (
     _new("anchor", "/v1/streams/{subject}/anchors", "Anchor an evidence stream", _LOGGING)
     .shows(size=4, root="0x" + "99" * 32)
     .command(
-        "streams add",
-        "LATHE-2-log --event press-2026-118 --value diameter_um=40012",
-        fields=(act.STREAM.but(help="The stream: identifier, its last part, or subject.", option="STREAM"), _ADDED),
-        told=("size",),
+        "streams add", "LATHE-2-log --event press-2026-118 --value diameter_um=40012", fields=_ADDED, told=("size",)
     )
     .helps(
         "Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."
@@ -121,7 +134,11 @@ ACTS = (
     _new("registerMachine", "/v1/machines", "Register a machine", _MEASURING)
     .asks(act.IDENTIFIER.but(example="urn:example:press-3"), CLAIMS)
     .creates(SubjectKind.MACHINE)
-    .command("machines register", "urn:example:LATHE-2 --capability lathe.json")
+    .command(
+        "machines register",
+        "urn:example:LATHE-2 --capability lathe.json",
+        fields=(act.IDENTIFIER, _CAPABILITY, CLAIMS),
+    )
     .helps("Register a machine of your company, with what it can do: plans choose among the machines that are capable.")
     .says("machine {sequence} is {identifier}", "millmark streams open {whole}-log --machine {identifier}")
     .without_form("what a machine can do is in a document, on which plans rest: `millmark machines register`"),
@@ -158,7 +175,7 @@ ACTS = (
     _new("note", "/v1/notes", "Say something about orders or lots that your company has a part in", None)
     .asks(_TEXT)
     .shows(subjects=[act.A_LOT], kind=2)
-    .command("note", "A0006R --kind recall-notice --text 'stop using it'")
+    .command("note", "A0006R --kind recall-notice --text 'stop using it'", fields=_SAID)
     .helps("Say something about lots or orders that your company has a part in. It changes no state.")
     .says("a note on {count} histories")
     .form(_NOTED, _TEXT, called="recallNotice", opens="cases", grave=True, **_note(NoteKind.RECALL_NOTICE))

@@ -3,7 +3,9 @@ agree about what is stated."""
 
 from __future__ import annotations
 
+import json
 import string
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,16 @@ def test_a_command_asks_for_nothing_that_follows() -> None:
         for field in one.fields:
             assert field.kind.follows or field.help, (one.words, field.name)
             assert field.kind is not Kind.HIDDEN
+
+
+def test_the_page_shows_an_act_as_it_is_in_all_four_places() -> None:
+    services = Path(__file__).parents[3] / "services"
+    page, source = (services / "portal" / "ACTING.md").read_text(), (services / "acts" / "lots.py").read_text()
+    act = ACTS["quarantineLot"]
+    [command] = act.commands
+    declared = source[source.index('    _lot("quarantineLot"') : source.index('    _lot("releaseLot"')]
+    assert declared in page
+    assert f"POST {act.path} " in page
+    assert f"\n    {json.dumps(act.body_example)}\n" in page
+    assert f"\n    millmark {command.words} {command.example}\n" in page
+    assert all(f"GET /portal/act/{form.name}?subject=" in page for form in act.forms)
