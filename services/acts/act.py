@@ -213,14 +213,13 @@ class Command:
     """Whether it takes several things, and makes a record for each."""
     told: tuple[str, ...] = ()
     """Values of its texts that its step finds out."""
+    states: Mapping[str, Any] = field(default_factory=dict)
+    """Members of the body that it states by itself."""
 
     @property
     def finds_thing(self) -> bool:
         """Whether subject or number of the thing is sent, and not what follows from it alone."""
         return not any(one.kind is Kind.CONSIGNMENT for one in self.fields)
-
-    states: Mapping[str, Any] = field(default_factory=dict)
-    """Members of the body that it states by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _new = partial(on, About.NOTHING)
 _order = partial(on, About.ORDER)
 _assignment = partial(on, About.ASSIGNMENT)
 
-TERMS = {
+_TERMS = {
     "operations": 3,
     "coordinator": 2,
     "gates": [{"inspector": 6, "model": 9}],
@@ -103,7 +103,7 @@ ACTS = (
     _new("placeOrder", "/v1/orders", "Place an order", _BUYER)
     .asks(act.IDENTIFIER)
     .creates(SubjectKind.ORDER)
-    .shows(identifier="urn:example:order-1", terms=TERMS)
+    .shows(identifier="urn:example:order-1", terms=_TERMS)
     .command("orders place", "urn:example:order-7 --coordinator Hub --product garment --due 2026-12-01", fields=_PLACED)
     .helps("Place an order as its buyer. Its specification is the claims, or follows from a product's options.")
     .says("order {subject} is placed", "the coordinator: millmark orders accept {identifier}")
@@ -130,7 +130,7 @@ ACTS = (
     .says("order {order} is cancelled")
     .form(grave=True),
     _order("proposeRevision", "revisions", "Propose a revision of an order", _PARTIES)
-    .shows(terms=TERMS)
+    .shows(terms=_TERMS)
     .command("orders revise", "order-7 --due 2027-01-15", fields=_REVISED)
     .helps("Propose other terms of an order, or accept those proposed last. What is left out stays as it is.")
     .says("a revision of order {order} is proposed", "the other side: millmark orders revise {order} --accept")

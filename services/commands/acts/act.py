@@ -317,7 +317,7 @@ def add_command(app: typer.Typer, command: Command, step: Step | None = None) ->
     asked += [_parameter(one) for one in command.fields if not one.kind.follows]
     run.__doc__ = command.help
     verb = command.words.rpartition(" ")[2]
-    _register(app, verb, f"millmark {command.words} {command.example}", run, asked, {})
+    _register(app, verb, f"millmark {command.words} {command.example}", run, asked)
 
 
 def _parameter(one: Field, *, several: bool = False) -> inspect.Parameter:
@@ -423,27 +423,21 @@ def run_act(
 def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
     """Registers `run` with its own parameters and those of `function`, of which it passes on all but the first."""
     run.__doc__ = function.__doc__
+    hints = _hints(function)
     given = list(inspect.signature(function).parameters.values())[1:]
-    _register(app, verb, example, run, given, _hints(function))
+    _register(app, verb, example, run, [one.replace(annotation=hints[one.name]) for one in given])
 
 
 def _register(
-    app: typer.Typer,
-    verb: str,
-    example: str,
-    run: Callable[..., None],
-    given: Sequence[inspect.Parameter],
-    hints: Mapping[str, Any],
+    app: typer.Typer, verb: str, example: str, run: Callable[..., None], given: Sequence[inspect.Parameter]
 ) -> None:
-    """Registers `run` with its own parameters and those that are given. `hints`: their types, where they are texts."""
-    own = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    """Registers `run` with its own parameters and those that are given."""
+    hints = _hints(run)
+    named = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    own = [one.replace(annotation=hints[one.name]) for one in named]
     # What must be given comes first, as in the usage line.
     ordered = sorted([own[0], *given, *own[1:]], key=lambda one: one.default is not one.empty)
-    known = {**_hints(run), **hints}
-    ordered = [
-        one.replace(annotation=known.get(one.name, one.annotation), kind=inspect.Parameter.KEYWORD_ONLY)
-        for one in ordered
-    ]
+    ordered = [one.replace(kind=one.KEYWORD_ONLY) for one in ordered]
     run.__name__ = verb.replace("-", "_")
     run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {one.name: one.annotation for one in ordered}
@@ -472,17 +466,14 @@ def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
         return record
     values = {**done.values, "sequence": str(record["sequence"]), "subject": ", ".join(record["subjects"])}
     print_lines(f"{_filled(done.said, values)} (record {record['sequence']})")
-    steps = [_filled(step, values) for step in ([done.then] if isinstance(done.then, str) else done.then)]
-    for place, step in enumerate(one for one in steps if one):
-        print_lines(f"{'then' if place else 'next'}: {step}")
+    steps = [done.then] if isinstance(done.then, str) else done.then
+    for place, step in enumerate(one for one in steps if values.keys() >= set(_VALUE.findall(one))):
+        print_lines(f"{'then' if place else 'next'}: {_filled(step, values)}")
     return record
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with its values; empty if it has one that there is not."""
-    if not values.keys() >= set(_VALUE.findall(text)):
-        return ""
-    return _VALUE.sub(lambda found: values[found[1]], text)
+    return _VALUE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _list(context: typer.Context, of: str, listing: Listing, every: bool, as_json: bool) -> None:
