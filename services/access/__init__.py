@@ -17,13 +17,12 @@ from millmark.services.access.credentials import (
     revoke,
 )
 from millmark.services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
-from millmark.services.access.rules import ANY_ROLE, EXAMINERS, HOLDERS, OPERATOR, Principal, Scope
+from millmark.services.access.rules import ANY_ROLE, EXAMINERS, OPERATOR, Principal, Scope
 from millmark.services.access.signin import Session, SignIn
 
 __all__ = [
     "ANY_ROLE",
     "EXAMINERS",
-    "HOLDERS",
     "OPERATOR",
     "AccessError",
     "CredentialKind",

@@ -24,11 +24,12 @@ from millmark.ledger.store import Book, Store
 from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import About
 from millmark.services.pictures.genealogy import build_family, draw_genealogy
 from millmark.services.portal import board, charts, consortium, passports, recalls
 from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.things import About, find_thing
+from millmark.services.portal.acting.things import find_thing
 from millmark.services.serving import loop, requests
 
 # What a lot's page leads to: its passport, proof, label and bundle, a recall of it, and its documents.

@@ -18,10 +18,10 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import About
 from millmark.services.inspections.windows import ModelControl, control, find_latest_windows, find_window
 from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting
-from millmark.services.portal.acting.things import About
 from millmark.services.portal.charts import build_control_view, build_drift_view, build_window_view, measured
 
 if TYPE_CHECKING:

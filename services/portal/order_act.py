@@ -15,6 +15,7 @@ from millmark.ledger.products import Configuration, Product, build_order_documen
 from millmark.ledger.records import ModelState, Role
 from millmark.ledger.store.rows import ModelRow, OrderRow, ParticipantRow, gates_of
 from millmark.ledger.verify.printable import printable
+from millmark.services.acts import Body, EntryError
 from millmark.services.planning.reading import find_claims
 from millmark.services.portal.acting import acts, things
 from millmark.services.portal.ordering import Arrival, earliest_of
@@ -29,34 +30,23 @@ _MOST_LOOKED = 50
 """Most orders among which the last of the product is looked for: the document of each is read."""
 
 
-def build_order_act(home: Path | None) -> acts.Act:
+def build_order_act(home: Path | None) -> acts.Staged:
     """`home`: the folder with the company's products and calendar."""
-    return acts.Act(
-        "placeOrder",
-        things.About.NOTHING,
-        (
-            things.Field("product", things.FieldKind.HIDDEN),
-            things.Field("options", things.FieldKind.HIDDEN),
-            things.Field("identifier", initial=_suggest_name, label="order_name"),
-            things.Field(
-                "coordinator", things.FieldKind.CHOICE, "terms.coordinator", options=_coordinators, numeric=True
-            ),
-            things.Field("due_at", things.FieldKind.MOMENT, "terms.due_at"),
-            things.Field("pieces", things.FieldKind.NUMBER, "terms.quantity", initial=lambda _: "1", least=1),
-            things.Field("gates", things.FieldKind.MANY, required=False, options=lambda scene: _gates(home, scene)),
-        ),
+    return acts.stage(
+        ORDER_PRODUCT,
+        options={"coordinator": _coordinators, "gates": lambda scene: _gates(home, scene)},
+        initial={"identifier": _suggest_name},
         complete=lambda body, _: _complete(home, body),
         tells=lambda filled, _: _tell(home, filled),
-        called=ORDER_PRODUCT,
     )
 
 
-def _complete(home: Path | None, body: things.Body) -> things.Body:
+def _complete(home: Path | None, body: Body) -> Body:
     """The body of the order. Raises EntryError if the product or its options are not what they were."""
     made = _configured(home, str(body.pop("product")), str(body.pop("options")))
     gates, terms = _read_gates(body.pop("gates", [])), body["terms"]
     if any(gate["inspector"] == terms["coordinator"] for gate in gates):
-        raise things.EntryError("entry.gate_coordinator")
+        raise EntryError("entry.gate_coordinator")
     terms |= {"operations": len(made.operations), "claims": build_order_document(made), "gates": gates, "unit": _PIECE}
     return body
 
@@ -64,24 +54,24 @@ def _complete(home: Path | None, body: things.Body) -> things.Body:
 def _configured(home: Path | None, digest: str, options: str) -> Configuration:
     """Raises EntryError."""
     if not re.fullmatch("[0-9a-f]{64}", digest) or len(options) > _MAX_OPTIONS:
-        raise things.EntryError("entry.product_gone")
+        raise EntryError("entry.product_gone")
     product = Catalogue(home).find_digest(bytes.fromhex(digest))
     if product is None:
-        raise things.EntryError("entry.product_gone")
+        raise EntryError("entry.product_gone")
     try:
         found: object = json.loads(options)
         if not isinstance(found, dict):
-            raise things.EntryError("entry.options_wrong")
+            raise EntryError("entry.options_wrong")
         return verify_specification(product, found)
     except (ValueError, RecursionError, errors.SpecificationError):
-        raise things.EntryError("entry.options_wrong") from None
+        raise EntryError("entry.options_wrong") from None
 
 
 def _tell(home: Path | None, filled: things.Filled) -> Sequence[things.Line]:
     """What is being ordered, what it costs, and when it can be ready."""
     try:
         made = _configured(home, _one(filled, "product"), _one(filled, "options"))
-    except things.EntryError:
+    except EntryError:
         return ()
     product = made.product
     lines = [
@@ -173,7 +163,7 @@ def _read_gates(gates: Iterable[str]) -> list[dict[str, canonical.Json]]:
     for text in gates:
         inspector, _, model = text.partition(":")
         if not _NUMBER.fullmatch(inspector) or (model and not _NUMBER.fullmatch(model)) or int(inspector) in found:
-            raise things.EntryError("entry.gates")
+            raise EntryError("entry.gates")
         gate: dict[str, canonical.Json] = {"inspector": int(inspector)}
         found[int(inspector)] = {**gate, "model": int(model)} if model else gate
     return [found[inspector] for inspector in sorted(found)]

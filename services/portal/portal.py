@@ -22,8 +22,7 @@ from millmark.services.access import Principal, SignIn, UnauthenticatedError, ru
 from millmark.services.access.people.people import Pairing
 from millmark.services.documents import Documents
 from millmark.services.planning.making import PlanMaker, Ties
-from millmark.services.portal.acting.acting import ACTS, Acting
-from millmark.services.portal.acting.acts import Acts
+from millmark.services.portal.acting.acting import STAGED, Acting
 from millmark.services.portal.acting.pages import ActingPages
 from millmark.services.portal.acting.things import Desk
 from millmark.services.portal.administration import Administration, AdministrationParts
@@ -112,7 +111,7 @@ class Portal:
             find_place=office.find_place,
         )
         self.forms = Forms(form_key, origin)
-        self.acting = Acting(store, desk, Acts((*ACTS, build_order_act(office.home))))
+        self.acting = Acting(store, desk, {one.form.name: one for one in (*STAGED, build_order_act(office.home))})
         self.workshop = coordinating.Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
         once = Once(store, self.forms, form_key, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock, once)

@@ -20,11 +20,11 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import AnchorRow, MachineRow, StreamRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import About
 from millmark.services.pictures.plot import Line, Plot, draw_plot
 from millmark.services.planning.feedback.causes import LADDER, WHOLE, Step
 from millmark.services.planning.feedback.repository import CauseFound, FeedbackRepository, State, StepShown, show_cause
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.things import About
 from millmark.services.portal.pages import Catalogue, Forms, PageRoute, Pages, principal_of
 from millmark.services.setpoints import Inbox, SetpointShown, document, inbox, repository
 

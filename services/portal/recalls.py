@@ -31,6 +31,7 @@ from millmark.ledger.store.rows import LotRow
 from millmark.ledger.verify.statements import words_of
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import FORMS, About
 from millmark.services.directory.document import DirectoryEntry
 from millmark.services.directory.repository import DirectoryRepository
 from millmark.services.pictures.genealogy import build_reach, draw_genealogy
@@ -356,10 +357,10 @@ class CasePages:
 
 def offer_note(acting: Acting, principal: Principal, name: str, lots: Sequence[LotRow]) -> Offer | None:
     """The button for a note on these lots; None if the caller may not record it, or there is no lot."""
-    act = acting.acts.get(name)
-    if not lots or act is None or not acting.desk.may(principal, act.operation):
+    form = FORMS[name]
+    if not lots or not acting.desk.may(principal, form.operation):
         return None
-    return acting.offer_of(act, things.Thing(things.About.NOTHING, None), lots=quality.name_lots(lots))
+    return acting.offer_of(form, things.Thing(About.NOTHING, None), lots=quality.name_lots(lots))
 
 
 def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue) -> str:

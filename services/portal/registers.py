@@ -24,11 +24,11 @@ from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import About
 from millmark.services.directory import document, repository
 from millmark.services.documents import Documents
 from millmark.services.portal import pages as portal
 from millmark.services.portal.acting.acting import Acting
-from millmark.services.portal.acting.things import About
 from millmark.services.serving.requests import WholeNumber
 
 _VERDICTS = portal.Filter("verdict", (Verdict.PASS, Verdict.FAIL))

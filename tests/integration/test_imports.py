@@ -47,6 +47,10 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         ("import millmark.quality.trees.train", {"torch"}),
         ("import millmark.services.gateway.app", {"jsonschema_rs", "webauthn"}),
         (
+            "import millmark.services.acts",
+            {"fastapi", "httpx", "pydantic", "sqlalchemy", "typer", "millmark.services.access"},
+        ),
+        (
             "import millmark.ledger.verify.__main__",
             {"millmark.ledger.bundle", "millmark.ledger.checkpoint", "millmark.ledger.verify.files"},
         ),

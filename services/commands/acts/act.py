@@ -1,16 +1,14 @@
 """What all business commands share: they open the home's gateway, wait until a record is final, and say what was done.
 
     ORDERS = Group("orders", "Place orders, and follow them.")
+    ORDERS.add_acts(place=_place)
 
-    @ORDERS.act("accept", "millmark orders accept A-17")
-    def accept(at: At, order: OrderName) -> Done:
-        return Done(at.gateway.accept_order(at.order(order)), "the order is accepted")
-
-The wrapper adds the options that every act has.
+The commands of acts are made of their declarations (services/acts). A step, such as `_place`, completes what is sent.
 """
 
 from __future__ import annotations
 
+import enum
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,17 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_type_hints
 
 import typer
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.provenance.answers import Lot, OpenedStream, Order, Printable, RegisteredMachine
+from millmark.ledger.records import snake_case
 from millmark.services import client
+from millmark.services.acts import ACTS, COMMANDS, Body, Command, Field, Kind, set_member
+from millmark.services.commands.acts.words import day_or_time, read_claims, short
 from millmark.services.output import AsJson, print_json, print_lines, print_table
 from millmark.services.views import RecordStatus
 
+_VALUE = re.compile(r"\{(\w+)\}")
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
 _MAX_TRACED_LOTS = 10_000
 _TRACE = "/v1/trace/{}"
@@ -165,7 +167,9 @@ class Done:
     record: RecordStatus
     said: str
     then: str | Sequence[str] = ()
-    """The command that comes next, or the commands in their order."""
+    """The command that comes next, or the commands in their order. One with a value that there is not is left out."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values of the texts, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +206,23 @@ class Group:
         self.name = name
         self.app = typer.Typer(no_args_is_help=True, help=about)
 
+    def add_acts(self, **steps: Step) -> None:
+        """Adds the commands of the group's acts in the order of their declaration. `steps`: by the verb."""
+        for command in COMMANDS.values():
+            group, _, verb = command.words.rpartition(" ")
+            if group == self.name:
+                add_command(self.app, command, steps.pop(verb, None))
+        if steps:
+            raise TypeError(f"no act is declared for {self.name} {', '.join(steps)}")
+
     def act(self, verb: str, example: str) -> Callable[[_Act], _Act]:
-        """Declares a command that records something."""
+        """Declares a command that records something and is no act's own, such as one of planning."""
 
         def declare(function: _Act) -> _Act:
-            declare_act(self.app, verb, example, function)
+            def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
+                run_act(context, partial(function, **given), no_wait=no_wait, as_json=as_json)
+
+            _add(self.app, verb, example, function, run)
             return function
 
         return declare
@@ -220,11 +236,11 @@ class Group:
         def declare(function: _List) -> _List:
             def show(context: typer.Context, every: Every = False, as_json: AsJson = False, **given: Any) -> None:
                 with _open(context) as at:
-                    _show(context, of, function(at, **given), every, as_json)
+                    _list(context, of, function(at, **given), every, as_json)
 
             def show_whole(context: typer.Context, as_json: AsJson = False, **given: Any) -> None:
                 with _open(context) as at:
-                    _show(context, of, function(at, **given), True, as_json)
+                    _list(context, of, function(at, **given), True, as_json)
 
             _add(self.app, verb, example, function, show_whole if whole else show)
             return function
@@ -249,13 +265,147 @@ class Group:
         return declare
 
 
-def declare_act(app: typer.Typer, verb: str, example: str, function: _Act) -> None:
-    """Declares a command that records something."""
+# The command of an act, made of its declaration.
+
+
+@dataclass(slots=True)
+class Given:
+    """What a command was given."""
+
+    names: Sequence[str]
+    """All things that were named, where the command takes several."""
+    thing: str | int | None
+    """Subject or number of the thing that the act is about."""
+    body: Body
+    """Members of the request; a step puts in what is missing."""
+    values: dict[str, str]
+    """Values of the command's texts."""
+
+
+Step: TypeAlias = "Callable[[At, Given], Done | Iterable[Done] | None]"
+"""Completes what is sent, or does the whole and returns what is done."""
+_TYPES: Mapping[Kind, Any] = {
+    Kind.NUMBER: int,
+    Kind.OPERATION: int,
+    Kind.TICK: bool,
+    Kind.CLAIMS: Path,
+    Kind.LOTS: list[str],
+    Kind.MANY: list[str],
+}
+_READ: Mapping[Kind, Callable[[At, Any], Any]] = {
+    Kind.CLAIMS: lambda _, path: read_claims(path),
+    Kind.MOMENT: lambda _, text: day_or_time(text),
+    Kind.OPERATION: lambda _, number: number - 1,
+    Kind.CHOICE: lambda _, chosen: chosen.value,
+    Kind.ORDER: At.order,
+    Kind.LOT: At.lot,
+    Kind.LOTS: lambda at, names: sorted(at.lots(names)),
+    Kind.STREAM: At.stream,
+    Kind.MACHINE: At.machine,
+    Kind.COMPANY: At.participant,
+}
+"""How a value becomes a member of the body; others are as they are."""
+_SHORT = (Kind.NAME, Kind.MACHINE, Kind.STREAM)
+
+
+def add_command(app: typer.Typer, command: Command, step: Step | None = None) -> None:
+    """Adds the command of an act."""
 
     def run(context: typer.Context, no_wait: NoWait = False, as_json: AsJson = False, **given: Any) -> None:
-        run_act(context, partial(function, **given), no_wait=no_wait, as_json=as_json)
+        run_act(context, partial(_do, command, step, given), no_wait=no_wait, as_json=as_json)
 
-    _add(app, verb, example, function, run)
+    thing = command.thing
+    asked = [] if thing is None else [_parameter(thing, several=command.each)]
+    asked += [_parameter(one) for one in command.fields if not one.kind.follows]
+    run.__doc__ = command.help
+    verb = command.words.rpartition(" ")[2]
+    _register(app, verb, f"millmark {command.words} {command.example}", run, asked)
+
+
+def _parameter(one: Field, *, several: bool = False) -> inspect.Parameter:
+    """The parameter for a field, as typer reads it."""
+    named = {value: value for value in one.choices}
+    choice = cast(Any, enum.Enum)(one.name, named) if one.kind is Kind.CHOICE else str
+    kind: Any = list[str] if several else _TYPES.get(one.kind, choice)
+    default: Any = inspect.Parameter.empty
+    if one.default is not None or one.kind is Kind.TICK:
+        default = kind(one.default or 0)
+    elif not one.required:
+        kind, default = kind | None, None
+    least = {Kind.NUMBER: one.least, Kind.OPERATION: 1}.get(one.kind)
+    if one.is_argument:
+        metavar = None if one.kind is Kind.CHOICE else one.option + "..." * several
+        shown: Any = typer.Argument(metavar=metavar, min=least, help=one.help)
+    else:
+        option = one.option or f"--{one.name.replace('_', '-')}"
+        shown = typer.Option(option, metavar=one.metavar or None, min=least, help=one.help)
+    made = inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default)
+    return made.replace(annotation=Annotated[kind, shown])
+
+
+def _do(command: Command, step: Step | None, given: Mapping[str, Any], at: At) -> Done | Iterator[Done]:
+    name: Any = None if command.thing is None else given[command.thing.name]
+    if not command.each:
+        return _do_one(at, command, step, _fill(at, command, given, name, ()))
+    # All are found before anything is recorded: a name that is wrong, or not here yet, leaves nothing half done.
+    filled = [_fill(at, command, given, one, name) for one in name]
+    done = (_do_one(at, command, step, one) for one in filled)
+    return (one for some in done for one in ((some,) if isinstance(some, Done) else some))
+
+
+def _do_one(at: At, command: Command, step: Step | None, given: Given) -> Done | Iterator[Done]:
+    done = None if step is None else step(at, given)
+    if done is None:
+        return record(at, command.words, given)
+    return done if isinstance(done, Done) else iter(done)
+
+
+def record(at: At, words: str, given: Given) -> Done:
+    """Has the act recorded whose command has these words."""
+    command = COMMANDS[words]
+    act = ACTS[command.operation]
+    send: Callable[..., RecordStatus] = getattr(at.gateway, snake_case(act.name))
+    body = {**command.states, **given.body}
+    done = send(*([given.thing] if "{" in act.path else []), **body)
+    values = {name: str(value) for name, value in command.states.items()}
+    return Done(done, command.said, command.then, {**values, **given.values})
+
+
+def _fill(at: At, command: Command, given: Mapping[str, Any], name: Any, names: Sequence[str]) -> Given:
+    """What the user wrote, as members of a body."""
+    found = Given(names, None, {}, {})
+    thing = command.thing
+    if thing is not None:
+        found.values[thing.name] = str(name)
+        if command.finds_thing:
+            found.thing = _READ.get(thing.kind, _as_it_is)(at, name)
+    for one in command.fields:
+        if one.kind is Kind.THING:
+            found.body[one.target] = found.thing
+        elif one.kind is Kind.OFFER:
+            found.body[one.target] = at.offered(name)[0]
+        elif one.kind is Kind.CONSIGNMENT:
+            lots = found.body[one.target] = at.consignment(name)
+            found.values["packed"] = f" with {len(lots) - 1} packed in it" if len(lots) > 1 else ""
+        elif (value := given[one.name]) is not None and value is not False:  # 0 is given
+            set_member(found.body, one.document or one.target, _READ.get(one.kind, _as_it_is)(at, value))
+            found.values |= _show(one, value)
+    return found
+
+
+def _as_it_is(_: At, value: Any) -> Any:
+    return value
+
+
+def _show(one: Field, value: Any) -> dict[str, str]:
+    """The values of texts that a field gives."""
+    if isinstance(value, list):
+        return {one.name: " ".join(value), "count": str(len(value))}
+    shown = str(value.value if isinstance(value, enum.Enum) else value)
+    return {
+        one.name: short(shown) if one.kind in _SHORT else shown,
+        **({"whole": shown} if one.kind is Kind.NAME else {}),
+    }
 
 
 def run_act(
@@ -272,15 +422,25 @@ def run_act(
 
 def _add(app: typer.Typer, verb: str, example: str, function: Callable[..., Any], run: Callable[..., None]) -> None:
     """Registers `run` with its own parameters and those of `function`, of which it passes on all but the first."""
-    own = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    run.__doc__ = function.__doc__
+    hints = _hints(function)
     given = list(inspect.signature(function).parameters.values())[1:]
+    _register(app, verb, example, run, [one.replace(annotation=hints[one.name]) for one in given])
+
+
+def _register(
+    app: typer.Typer, verb: str, example: str, run: Callable[..., None], given: Sequence[inspect.Parameter]
+) -> None:
+    """Registers `run` with its own parameters and those that are given."""
+    hints = _hints(run)
+    named = [one for one in inspect.signature(run).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    own = [one.replace(annotation=hints[one.name]) for one in named]
     # What must be given comes first, as in the usage line.
     ordered = sorted([own[0], *given, *own[1:]], key=lambda one: one.default is not one.empty)
-    hints = {**_hints(run), **_hints(function)}
-    ordered = [one.replace(annotation=hints[one.name]) for one in ordered]
-    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    ordered = [one.replace(kind=one.KEYWORD_ONLY) for one in ordered]
+    run.__name__ = verb.replace("-", "_")
     run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {one.name: hints[one.name] for one in ordered}
+    run.__annotations__ = {one.name: one.annotation for one in ordered}
     app.command(verb, epilog=f"Example: {example}")(run)
 
 
@@ -304,19 +464,19 @@ def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
     if no_wait and not record.done:
         print_lines(f"stored as {record.id}, {record.state}: `millmark outbox list` follows it")
         return record
-    print_lines(f"{_filled(done.said, record)} (record {record.sequence})")
-    for place, step in enumerate([done.then] if isinstance(done.then, str) else done.then):
-        print_lines(f"{'then' if place else 'next'}: {_filled(step, record)}")
+    values = {**done.values, "sequence": str(record.sequence), "subject": ", ".join(map(to_hex, record.subjects))}
+    print_lines(f"{_filled(done.said, values)} (record {record.sequence})")
+    steps = [done.then] if isinstance(done.then, str) else done.then
+    for place, step in enumerate(one for one in steps if values.keys() >= set(_VALUE.findall(one))):
+        print_lines(f"{'then' if place else 'next'}: {_filled(step, values)}")
     return record
 
 
-def _filled(text: str, record: RecordStatus) -> str:
-    for name, value in (("{sequence}", str(record.sequence)), ("{subject}", ", ".join(map(to_hex, record.subjects)))):
-        text = text.replace(name, value)
-    return text
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _VALUE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
-def _show(context: typer.Context, of: str, listing: Listing, every: bool, as_json: bool) -> None:
+def _list(context: typer.Context, of: str, listing: Listing, every: bool, as_json: bool) -> None:
     shown: list[Mapping[str, Any]] = []
     more = False
     for found in listing.items:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,32 +20,13 @@ from millmark.ledger.provenance.answers import Lot
 from millmark.ledger.provenance.footprints import AssignmentEnergy, LotFootprint
 from millmark.services.client.errors import ProblemError
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Done, Group, Listing
+from millmark.services.commands.acts.act import At, Given, Group, Listing
 from millmark.services.commands.acts.custody import CERTIFICATE_COLUMNS
 from millmark.services.files import read_bounded
 
 # A lot's claims state its energy and emissions: made of register readings, of what went in, and of factors.
 _MAX_TABLE_BYTES = 1 << 20
 Claims: TypeAlias = "dict[str, Json] | None"
-Factors = Annotated[
-    Path | None,
-    typer.Option(help="State the footprint, by this factor table (ledger/footprint/FOOTPRINT.md).", dir_okay=False),
-]
-Location = Annotated[
-    str | None, typer.Option(help="With --factors: key of the grid's factor, if the table has several.")
-]
-Market = Annotated[
-    str | None, typer.Option(help="With --factors: key of the supplier's factor, if the table has several.")
-]
-Further = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--emission",
-        metavar="FACTOR=AMOUNT",
-        help="With --factors: material from outside (in g or pieces; recycled:FACTOR=AMOUNT if it was used before) or "
-        "transport (in kg km). In place of an input without a footprint: FACTOR=AMOUNT@LOT.",
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +41,17 @@ class Accounting:
     """Lots, as the user names them, for which one of `others` stands."""
 
 
-def read_accounting(
-    factors: Path | None, location: str | None, market: str | None, further: Sequence[str] | None
-) -> Accounting | None:
-    """None without a factor table. Raises InputError for options that need one, FactorError."""
+def _take_accounting(given: Given) -> Accounting | None:
+    """Takes out of the body what is about it; None without a factor table. Raises InputError for options that need one,
+    FactorError."""
+    factors, location, market, further = (
+        given.body.pop(name, None) for name in ("factors", "location", "market", "emission")
+    )
     if factors is None:
         if location or market or further:
             raise InputError("emissions need a factor table", hint="give --factors as well")
         return None
-    table = footprint.parse_factors(read_bounded(factors, _MAX_TABLE_BYTES))
+    table = footprint.parse_factors(read_bounded(Path(factors), _MAX_TABLE_BYTES))
     parsed = [_other(table, text) for text in further or ()]
     others = tuple(one for one, _ in parsed)
     return Accounting(table, location, market, others, frozenset(lot for _, lot in parsed if lot))
@@ -177,238 +159,86 @@ _COLUMNS = {
     "holder": lambda one: words.party(one["holder"]),
     "since": lambda one: words.when(one["created_at"]),
 }
-Of = Annotated[str, typer.Option("--order", help="The order: identifier, its last part, or subject.")]
-
-
-class Kind(enum.Enum):
-    """What a transformation does."""
-
-    SPLIT = "split"
-    MERGE = "merge"
-    CONVERSION = "conversion"
-    REWORK = "rework"
-
-
-class Disposition(enum.Enum):
-    """What became of a quantity that is taken out for good."""
-
-    SCRAPPED = "scrapped"
-    EXPORTED = "exported"
-    SOLD = "sold"
-    LOST = "lost"
-    RECYCLED = "recycled"
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(LOTS.app, name=LOTS.name)
 
 
-@LOTS.act("receive", "millmark lots receive urn:example:bar-12 --quantity 40 --unit KGM")
-def receive(
-    at: At,
-    identifier: words.NewName,
-    quantity: words.Quantity = 1,
-    unit: words.Unit = "H87",
-    claims: words.Claims = None,
-    factors: Factors = None,
-    emission: Further = None,
-) -> Done:
-    """Receive a lot from outside the ledger."""
-    accounting = read_accounting(factors, None, None, emission)
-    lot = new_lot(identifier)
-    step = footprint.Step(made=((lot, quantity),))
-    stated = with_footprints(at, {lot: words.read_claims(claims)}, accounting, step, None)[lot]
-    done = at.gateway.receive_lot(identifier=identifier, quantity=quantity, unit=unit, claims=stated)
-    return Done(done, "lot {subject} is received")
+def _receive(at: At, given: Given) -> None:
+    _account(at, given, _take_accounting(given), None)
 
 
-@LOTS.act(
-    "commission",
-    "millmark lots commission https://id.gs1.org/01/09506000013459/21/A0006R --order order-7 --operation 1",
-)
-def commission(
-    at: At,
-    identifier: words.NewName,
-    order: Of,
-    operation: words.Operation,
-    quantity: words.Quantity = 1,
-    unit: words.Unit = "H87",
-    claims: words.Claims = None,
-    factors: Factors = None,
-    location: Location = None,
-    market: Market = None,
-    emission: Further = None,
-) -> Done:
-    """Create a lot under an assignment that is started, as the company that works on it."""
-    ordered = at.order(order)
-    accounting = read_accounting(factors, location, market, emission)
-    assignment = None if accounting is None else _started(at, ordered, operation)
-    lot = new_lot(identifier)
-    step = footprint.Step(made=((lot, quantity),))
-    stated = with_footprints(at, {lot: words.read_claims(claims)}, accounting, step, assignment)[lot]
-    done = at.gateway.commission_lot(
-        identifier=identifier,
-        order=ordered,
-        operation=operation - 1,
-        quantity=quantity,
-        unit=unit,
-        claims=stated,
-    )
-    then = f"once the operation is finished: millmark custody offer {words.short(identifier)} --to COMPANY"
-    return Done(done, "lot {subject} is commissioned", then)
+def _commission(at: At, given: Given) -> None:
+    body, accounting = given.body, _take_accounting(given)
+    assignment = None if accounting is None else _started(at, body["order"], body["operation"])
+    _account(at, given, accounting, assignment)
 
 
-@LOTS.act(
-    "transform", "millmark lots transform split --input bar-12=40 --output urn:example:a=20 --output urn:example:b=20"
-)
-def transform(
-    at: At,
-    kind: Annotated[Kind, typer.Argument(help="What is done.")],
-    from_: Annotated[list[str], typer.Option("--input", metavar="LOT=QUANTITY", help="What is used up.")],
-    into: Annotated[list[str], typer.Option("--output", metavar="IDENTIFIER=QUANTITY", help="A lot that is made.")],
-    component: Annotated[
-        list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in, and does not count as material.")
-    ] = None,
-    operation: Annotated[int, typer.Option(min=1, help="The operation of the lots' order, from 1.")] = 1,
-    unit: Annotated[str | None, typer.Option(help="Unit of the inputs; by default that of the first one.")] = None,
-    output_unit: Annotated[str | None, typer.Option(help="Unit of the outputs; by default that of the inputs.")] = None,
-    loss: Annotated[int, typer.Option(min=0, help="What is lost, in the outputs' unit.")] = 0,
-    yielding: Annotated[str, typer.Option("--yield", metavar="OUT/IN", help="Outputs' units for the inputs'.")] = "1/1",
-    claims: words.Claims = None,
-    factors: Factors = None,
-    location: Location = None,
-    market: Market = None,
-    emission: Further = None,
-) -> Done:
-    """Split, merge, convert or rework lots into new ones. Quantities must balance."""
-    inputs = [*_inputs(at, from_, "--input", False), *_inputs(at, component or [], "--component", True)]
+def _account(at: At, given: Given, accounting: Accounting | None, assignment: int | None) -> None:
+    """Adds its footprint to the claims of one new lot."""
+    body, lot = given.body, new_lot(given.body["identifier"])
+    step = footprint.Step(made=((lot, body["quantity"]),))
+    body["claims"] = with_footprints(at, {lot: body.get("claims")}, accounting, step, assignment)[lot]
+
+
+def _transform(at: At, given: Given) -> None:
+    """By default in the unit of the first input, and within its order."""
+    body = given.body
+    parts = body.pop("components", [])
+    inputs = [*_inputs(at, body["inputs"], "--input", False), *_inputs(at, parts, "--component", True)]
     first = at.gateway.get_lot(inputs[0]["lot"])
-    used = unit or first.unit
-    made = output_unit or used
-    outputs: list[dict[str, Any]] = [
+    used = body.setdefault("unit", first.unit)
+    made = body.setdefault("output_unit", used)
+    outputs = [
         {"identifier": name, "quantity": quantity, "unit": made}
-        for name, quantity in words.quantities(into, "--output")
+        for name, quantity in words.quantities(body["outputs"], "--output")
     ]
-    accounting = read_accounting(factors, location, market, emission)
+    accounting = _take_accounting(given)
     if accounting is not None:
-        work = first.order if kind in (Kind.CONVERSION, Kind.REWORK) else None
-        _account(at, accounting, _step(inputs, outputs, loss), outputs, work, operation)
-    yield_out, yield_in = _ratio(yielding)
-    done = at.gateway.transform_lots(
-        kind=kind.value,
-        order=first.order,  # without it, the lots would leave their order
-        operation=operation - 1,
-        unit=used,
-        output_unit=made,
-        loss=loss,
-        yield_in=yield_in,
-        yield_out=yield_out,
-        inputs=inputs,
-        outputs=outputs,
-        claims=words.read_claims(claims),
-    )
-    return Done(done, "made {subject}")
+        work = first.order if body["kind"] in ("conversion", "rework") else None
+        assignment = None if work is None else _started(at, work, body["operation"])
+        step = _step(inputs, outputs, body["loss"])
+        lots = [new_lot(one["identifier"]) for one in outputs]
+        stated = with_footprints(at, dict.fromkeys(lots), accounting, step, assignment)
+        for lot, one in zip(lots, outputs, strict=True):
+            one["claims"] = stated[lot]
+    yield_out, yield_in = _ratio(body.pop("yields"))
+    # Without their order, the lots would leave it.
+    body |= {"order": first.order, "inputs": inputs, "outputs": outputs}
+    body |= {"yield_in": yield_in, "yield_out": yield_out}
 
 
-@LOTS.act("rework", "millmark lots rework A0006R --operation 2 --component seal-3")
-def rework(
-    at: At,
-    lot: words.LotName,
-    operation: words.Operation,
-    component: Annotated[
-        list[str] | None, typer.Option(metavar="LOT=QUANTITY", help="What is built in; without a quantity, 1.")
-    ] = None,
-    claims: words.Claims = None,
-    factors: Factors = None,
-    location: Location = None,
-    market: Market = None,
-    emission: Further = None,
-) -> Done:
-    """Record the rework of a lot that keeps its identifier. Its certificates no longer decide."""
-    parts, subject = _inputs(at, component or [], "--component", True), at.lot(lot)
-    accounting, assignment = read_accounting(factors, location, market, emission), None
+def _rework(at: At, given: Given) -> None:
+    body, subject = given.body, str(given.thing)
+    parts = body["components"] = _inputs(at, body.get("components", []), "--component", True)
+    accounting, assignment = _take_accounting(given), None
     if accounting is not None and (order := at.gateway.get_lot(subject).order) is not None:
-        assignment = _started(at, order, operation)
-    name = bytes.fromhex(subject[2:])
-    step = footprint.Step(taken=(footprint.Taken(name, 1), *_taken(parts)))
-    stated = with_footprints(at, {name: words.read_claims(claims)}, accounting, step, assignment, reworked=True)[name]
-    done = at.gateway.rework_lot(subject, operation=operation - 1, components=parts, claims=stated)
-    return Done(done, f"lot {lot} is reworked")
+        assignment = _started(at, order, body["operation"])
+    lot = bytes.fromhex(subject[2:])
+    step = footprint.Step(taken=(footprint.Taken(lot, 1), *_taken(parts)))
+    stated = with_footprints(at, {lot: body.get("claims")}, accounting, step, assignment, reworked=True)
+    body["claims"] = stated[lot]
 
 
-@LOTS.act("scrap", "millmark lots scrap A0006R --reason 'a crack at the edge'")
-def scrap(
-    at: At,
-    lot: words.LotName,
-    reason: words.Reason,
-    quantity: Annotated[int | None, typer.Option(min=1, help="How much; by default all that is left.")] = None,
-    became: Annotated[Disposition, typer.Option("--as", help="What becomes of it.")] = Disposition.SCRAPPED,
-) -> Done:
-    """Take some of a lot out for good: scrapped, exported, sold, lost or recycled."""
-    found = at.lot(lot)
-    amount = quantity or at.gateway.get_lot(found).quantity
-    done = at.gateway.scrap_lot(found, quantity=amount, disposition=became.value, reason=words.reason_of(reason))
-    return Done(done, f"{amount} of lot {lot} is taken out: {became.value}")
+def _scrap(at: At, given: Given) -> None:
+    """By default all that is left."""
+    amount = given.body.setdefault("quantity", at.gateway.get_lot(str(given.thing)).quantity)
+    given.values["quantity"] = str(amount)
 
 
-@LOTS.act("allocate", "millmark lots allocate bar-12 --order order-7 --operation 1")
-def allocate(at: At, lot: words.LotName, order: Of, operation: words.Operation, claims: words.Claims = None) -> Done:
-    """Allocate a lot of no order to an order."""
-    done = at.gateway.allocate_lot(
-        at.order(order), lot=at.lot(lot), operation=operation - 1, claims=words.read_claims(claims)
-    )
-    return Done(done, f"lot {lot} is allocated to order {order}")
+def _allocate(_: At, given: Given) -> None:
+    given.thing = given.body.pop("order")
 
 
-@LOTS.act("deallocate", "millmark lots deallocate bar-12")
-def deallocate(at: At, lot: words.LotName, claims: words.Claims = None) -> Done:
-    """Take a lot out of its order, into stock."""
-    return Done(at.gateway.deallocate_lot(at.lot(lot), claims=words.read_claims(claims)), f"lot {lot} is in stock")
-
-
-@LOTS.act("return", "millmark lots return A0006R")
-def return_(at: At, lot: words.LotName, claims: words.Claims = None) -> Done:
-    """Offer a quarantined lot to its maker."""
-    return Done(
-        at.gateway.return_lot(at.lot(lot), claims=words.read_claims(claims)), f"lot {lot} is offered to its maker"
-    )
-
-
-@LOTS.act("pack", "millmark lots pack pallet-1 A0006R A0007R")
-def pack(
-    at: At,
-    parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are packed into.")],
-    lots: words.LotNames,
-) -> Done:
-    """Pack lots into another one, with which they then travel."""
-    done = at.gateway.pack_lots(at.lot(parent), lots=sorted(at.lots(lots)))
-    return Done(done, f"{len(lots)} packed into {parent}", f"millmark custody offer {parent} --to COMPANY")
-
-
-@LOTS.act("unpack", "millmark lots unpack pallet-1 A0006R")
-def unpack(
-    at: At,
-    parent: Annotated[str, typer.Argument(metavar="CARRIER", help="The lot that they are in.")],
-    lots: words.LotNames,
-) -> Done:
-    """Unpack lots from the one that they are in."""
-    return Done(
-        at.gateway.unpack_lots(at.lot(parent), lots=sorted(at.lots(lots))), f"{len(lots)} unpacked from {parent}"
-    )
-
-
-@LOTS.act("quarantine", "millmark lots quarantine A0006R A0007R --reason 'the gauge was not calibrated'")
-def quarantine(at: At, lots: words.LotNames, reason: words.Reason) -> Iterator[Done]:
-    """Quarantine lots: none of them can be handed on until it is released."""
-    for lot, subject in zip(lots, at.lots(lots), strict=True):
-        yield Done(at.gateway.quarantine_lot(subject, reason=words.reason_of(reason)), f"lot {lot} is quarantined")
-
-
-@LOTS.act("release", "millmark lots release A0006R --reason 'measured again'")
-def release(at: At, lots: words.LotNames, reason: words.Reason) -> Iterator[Done]:
-    """Release lots from quarantine."""
-    for lot, subject in zip(lots, at.lots(lots), strict=True):
-        yield Done(at.gateway.release_lot(subject, reason=words.reason_of(reason)), f"lot {lot} is released")
+LOTS.add_acts(
+    receive=_receive,
+    commission=_commission,
+    transform=_transform,
+    rework=_rework,
+    scrap=_scrap,
+    allocate=_allocate,
+)
 
 
 @LOTS.list("list", "millmark lots list --order order-7", of="lots")
@@ -459,30 +289,13 @@ def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[dict
     ]
 
 
-def _account(
-    at: At,
-    accounting: Accounting,
-    step: footprint.Step,
-    outputs: Sequence[dict[str, Any]],
-    work: bytes | None,
-    operation: int,
-) -> None:
-    """Adds its footprint to the claims of each output. `work`: the order whose operation was worked on; None if nothing
-    was, as in a split."""
-    assignment = None if work is None else _started(at, work, operation)
-    lots = [new_lot(one["identifier"]) for one in outputs]
-    stated = with_footprints(at, dict.fromkeys(lots), accounting, step, assignment)
-    for lot, one in zip(lots, outputs, strict=True):
-        one["claims"] = stated[lot]
-
-
 def _started(at: At, order: str | bytes, operation: int) -> int:
-    """The started assignment of an operation, counted from 1. Raises InputError if there is none."""
+    """The started assignment of an operation, counted from 0. Raises InputError if there is none."""
     for one in at.gateway.iterate_assignments(order=order, state="started"):
-        if one.operation == operation - 1 and one.current:
+        if one.operation == operation and one.current:
             return one.assignment
     raise InputError(
-        f"operation {operation} of the order is not started", hint="start it: `millmark assignments start`"
+        f"operation {operation + 1} of the order is not started", hint="start it: `millmark assignments start`"
     )
 
 

@@ -19,7 +19,7 @@ from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.plans.call import parse_capability
 from millmark.ledger.store import Book, Connection
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Done, Group, Listing, Told
+from millmark.services.commands.acts.act import At, Given, Group, Listing, Told
 from millmark.services.files import read_bounded
 from millmark.services.home import Layout
 from millmark.services.node.events import check_event, parse_event
@@ -31,7 +31,6 @@ MACHINES = Group("machines", "Register machines, retire them, and see how much w
 STREAMS = Group("streams", "Open evidence streams, of machines or for plans and logs, and list them.")
 MODELS = Group("models", "See which quality models there are; `millmark quality` makes and publishes them.")
 _MAX_CAPABILITY_BYTES = 64 * 1024
-Machine = Annotated[str, typer.Argument(metavar="MACHINE", help="The machine: number, identifier or its last part.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,24 +38,10 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group.app, name=group.name)
 
 
-@MACHINES.act("register", "millmark machines register urn:example:LATHE-2 --capability lathe.json")
-def register_machine(
-    at: At,
-    identifier: words.NewName,
-    capability: Annotated[
-        Path | None,
-        typer.Option(help="JSON file with what it can do: kinds of operation and limits.", dir_okay=False),
-    ] = None,
-    claims: words.Claims = None,
-) -> Done:
-    """Register a machine of your company, with what it can do: plans choose among the machines that are capable."""
-    document = words.read_claims(claims)
-    if capability is not None:
-        document = {**(document or {}), **_capability(capability)}
-    done = at.gateway.register_machine(identifier=identifier, claims=document)
-    name = words.short(identifier)
-    then = f"millmark streams open {identifier}-log --machine {name}"
-    return Done(done, f"machine {{sequence}} is {name}", then)
+def _register_machine(_: At, given: Given) -> None:
+    if "capability" in given.body:
+        made = _capability(Path(given.body.pop("capability")))
+        given.body["claims"] = {**given.body.get("claims", {}), **made}
 
 
 def _capability(path: Path) -> dict[str, Any]:
@@ -67,12 +52,7 @@ def _capability(path: Path) -> dict[str, Any]:
     return {"capability": [one.to_json() for one in found]}
 
 
-@MACHINES.act("retire", "millmark machines retire LATHE-2 --reason 'sold'")
-def retire(at: At, machine: Machine, reason: words.Reason) -> Done:
-    """Retire a machine: it can be assigned no more."""
-    return Done(
-        at.gateway.retire_machine(at.machine(machine), reason=words.reason_of(reason)), f"machine {machine} is retired"
-    )
+MACHINES.add_acts(register=_register_machine)
 
 
 @MACHINES.list("list", "millmark machines list --owner Forge", of="machines")
@@ -90,41 +70,22 @@ def list_machines(at: At, owner: words.OfCompany = None) -> Listing:
     return Listing("machines", found, columns, lambda one: one["retired_at"] is None)
 
 
-@STREAMS.act("open", "millmark streams open urn:example:LATHE-2-log --machine LATHE-2")
-def open_stream(
-    at: At,
-    identifier: words.NewName,
-    machine: Annotated[str | None, typer.Option(help="Its machine; none for plans and logs without one.")] = None,
-    claims: words.Claims = None,
-) -> Done:
-    """Open an evidence stream of a machine, or of a coordinator or auditor for plans and logs without one."""
-    number = at.machine(machine) if machine else 0
-    done = at.gateway.open_stream(identifier=identifier, machine=number, claims=words.read_claims(claims))
-    then = f"once something is measured: millmark streams add {words.short(identifier)} --event ID --value NAME=VALUE"
-    return Done(done, f"stream {words.short(identifier)} is open: {{subject}}", [then] if machine else [])
+def _open_stream(_: At, given: Given) -> None:
+    given.body.setdefault("machine", 0)
 
 
-@STREAMS.act("add", "millmark streams add LATHE-2-log --event press-2026-118 --value diameter_um=40012")
-def add(
-    at: At,
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="The stream: identifier, its last part, or subject.")],
-    event: Annotated[str, typer.Option(help="Id of the event, which no other one in the stream has.")],
-    value: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What was measured: a whole number, or text.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="JSON file with what was measured.", dir_okay=False)] = None,
-) -> Done:
-    """Add a measured event to a stream that no node captures, and anchor it. The event stays in the private book."""
-    found = at.gateway.get_stream(at.stream(stream))
-    measured = build_event(event, value or (), words.read_claims(data))
+def _add(at: At, given: Given) -> None:
+    """The event is kept in the private book before its anchor is sent."""
+    stream, event, values, data = (given.body.pop(name, None) for name in ("stream", "event", "value", "data"))
+    found = at.gateway.get_stream(stream)
+    measured = build_event(event, values or (), words.read_claims(data and Path(data)))
     size, root = keep_event(at.home, found.subject, found.size, measured)
-    done = at.gateway.anchor(found.subject, size=size, root=root)
-    then = [
-        f"as work that is done: millmark assignments finish NUMBER --event {event}",
-        f"as an inspector: millmark certificates issue LOT... --stream {words.short(stream)} --event {event} "
-        "--verdict pass --procedure FILE --until DAY",
-    ]
-    return Done(done, f"event {event} is entry {size} of stream {words.short(stream)}", then)
+    given.thing = to_hex(found.subject)
+    given.body |= {"size": size, "root": root}
+    given.values["size"] = str(size)
+
+
+STREAMS.add_acts(open=_open_stream, add=_add)
 
 
 @STREAMS.list("list", "millmark streams list --machine LATHE-2", of="streams", whole=True)
@@ -216,9 +177,6 @@ def _keep(connection: Connection, stream: bytes, anchored: int, event: Mapping[s
 
 
 SETPOINTS = Group("setpoints", "Settings proposed for machines: accept or refuse them.")
-SetpointNumber = Annotated[
-    int, typer.Argument(metavar="SETPOINT", min=1, help="Number of the proposal: `millmark setpoints list`.")
-]
 _MAX_PROPOSAL_BYTES = 1 << 20
 
 
@@ -273,22 +231,7 @@ def propose(
     return Told(made, lines)
 
 
-@SETPOINTS.act("accept", "millmark setpoints accept 7")
-def accept(at: At, setpoint: SetpointNumber) -> Done:
-    """Accept proposed setpoints as the machine's operator. The answer becomes an entry of the machine's stream."""
-    done = at.gateway.answer_setpoint(setpoint, answer="accepted")
-    return Done(done, f"setpoint {setpoint} is accepted: set the machine to it")
-
-
-@SETPOINTS.act("refuse", "millmark setpoints refuse 7 --reason 'the tool is changed today'")
-def refuse(
-    at: At,
-    setpoint: SetpointNumber,
-    reason: Annotated[str, typer.Option(help="Why. It becomes part of the entry, which stays in the private book.")],
-) -> Done:
-    """Refuse proposed setpoints as the machine's operator, with the reason."""
-    done = at.gateway.answer_setpoint(setpoint, answer="refused", reason_text=reason)
-    return Done(done, f"setpoint {setpoint} is refused")
+SETPOINTS.add_acts()
 
 
 def read_proposal(path: Path) -> dict[str, Any]:

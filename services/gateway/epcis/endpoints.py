@@ -14,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 
 from millmark.ledger.canonical import Json
 from millmark.ledger.store import Store
-from millmark.services.access import HOLDERS, Scope
+from millmark.services.access import Scope
 from millmark.services.access.rules import PUBLIC, Rule
+from millmark.services.acts import HOLDERS
 from millmark.services.gateway.epcis import schemas, search
 from millmark.services.gateway.epcis.capture import CAPTURE, CaptureService, parse_record
 from millmark.services.gateway.http.authentication import CurrentPrincipal

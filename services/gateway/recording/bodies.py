@@ -24,24 +24,21 @@ Types are strict: neither "1" nor true is a number. Unknown members are refused.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from millmark.ledger import ids, records
-from millmark.services.gateway.http import example_values as examples
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MAX_ITEMS = 100
 """Most items in one list: they fit into one transaction with a margin."""
 _MAX_CONSIGNMENT = 1000
 """Most lots that move together: a pallet goes with all that is packed in it, in one record. Each takes 4,000 gas."""
-CONSIGNMENT_BYTES = 128 * 1024
-"""Most bytes of a body that lists them."""
 _MAX_BLOB_BYTES = 24_576
 """Limit of EIP-170: a published model is stored as contract code."""
 _TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
@@ -191,121 +188,40 @@ _OPTIONAL: dict[tuple[type, str], Any] = {
     (records.Statement, "leaf_hash"): _LEAF_HASH,
 }
 """Members that only these structs leave out."""
+
+
+def _asked(hint: Any, description: str, example: object = None, **limits: Any) -> tuple[Any, Any]:
+    return hint, Field(description=description, examples=None if example is None else [example], **limits)
+
+
+_Wh = Annotated[int, Field(ge=0, le=2**53 - 1)]
+_Reset = Annotated[list[_Wh], Field(min_length=2, max_length=2)]
+_Made = Annotated[int, Field(ge=1, le=2**40 - 1)]
+_Reason = Annotated[str, Field(min_length=1, max_length=500)]
+_Event = Annotated[str, Field(min_length=1, max_length=128)]
+_Agreed = Annotated[bool, AfterValidator(_agreed)]
+_GOOD = "At the finish: how much the operation made that is good, if several records made lots of it."
+_RESET = (
+    "What the register showed just before and just after it was set back or replaced since the last reading, in Wh."
+)
+_PUBLISHED = "That everybody in the consortium may read what was measured."
+_SHOWN = "Id of the event that shows it, as the node was sent it; in place of the leaf."
 _ASKED: dict[str, tuple[Any, Any]] = {
-    "subjects": (
-        Annotated[
-            list[Hex32],
-            Field(
-                min_length=1,
-                max_length=64,
-                description="Subjects of orders and lots, each once.",
-                examples=[["0x" + "1a" * 32]],
-            ),
-        ],
-        ...,
+    "subjects": _asked(
+        list[Hex32], "Subjects of orders and lots, each once.", ["0x" + "1a" * 32], min_length=1, max_length=64
     ),
-    "subject": (Annotated[Hex32, Field(description="Order or lot whose history contains the record.")], ...),
-    "sequence": (Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")], ...),
-    "moment": (
-        Annotated[str, Field(pattern="^(start|finish)$", description="When it is read.", examples=["start"])],
-        ...,
+    "subject": _asked(Hex32, "Order or lot whose history contains the record."),
+    "sequence": _asked(int, "Sequence of the record to correct.", ge=1, le=2**40 - 1),
+    "moment": _asked(str, "When it is read.", "start", pattern="^(start|finish)$"),
+    "register_wh": _asked(_Wh, "What the machine's meter has counted: whole Wh.", 1204310),
+    "quantity": _asked(_Made | None, _GOOD, default=None),
+    "reset": _asked(_Reset | None, _RESET, [1204310, 0], default=None),
+    "stream": _asked(Hex32 | None, "By default the stream of the work, or the machine's only one.", default=None),
+    "answer": _asked(str, "Of the operator.", "accepted", pattern="^(accepted|refused)$"),
+    "reason_text": _asked(
+        _Reason | None, "Why it is refused; required for a refusal.", "the tool is changed today", default=None
     ),
-    "register_wh": (
-        Annotated[
-            int,
-            Field(
-                ge=0, le=2**53 - 1, description="What the machine's meter has counted: whole Wh.", examples=[1204310]
-            ),
-        ],
-        ...,
-    ),
-    "quantity": (
-        Annotated[int, Field(ge=1, le=2**40 - 1)] | None,
-        Field(
-            None,
-            description="At the finish: how much the operation made that is good, if several records made lots of it.",
-        ),
-    ),
-    "reset": (
-        Annotated[list[Annotated[int, Field(ge=0, le=2**53 - 1)]], Field(min_length=2, max_length=2)] | None,
-        Field(
-            None,
-            description="What the register showed just before and just after it was set back or replaced since the "
-            "last reading, in Wh.",
-            examples=[[1204310, 0]],
-        ),
-    ),
-    "stream": (
-        Hex32 | None,
-        Field(None, description="By default the stream of the work, or the machine's only one."),
-    ),
-    "answer": (
-        Annotated[str, Field(pattern="^(accepted|refused)$", description="Of the operator.", examples=["accepted"])],
-        ...,
-    ),
-    "reason_text": (
-        Annotated[str, Field(min_length=1, max_length=500)] | None,
-        Field(None, description="Why it is refused; required for a refusal.", examples=["the tool is changed today"]),
-    ),
-    "publish_window": (
-        Annotated[
-            bool,
-            AfterValidator(_agreed),
-            Field(
-                description="That everybody in the consortium may read what was measured.",
-                json_schema_extra={"const": True},
-            ),
-        ],
-        ...,
-    ),
-    "event": (
-        Annotated[str, Field(min_length=1, max_length=128)] | None,
-        Field(
-            None,
-            description="Id of the event that shows it, as the node was sent it; in place of the leaf.",
-            examples=["press-2026-118"],
-        ),
-    ),
+    "publish_window": _asked(_Agreed, _PUBLISHED, json_schema_extra={"const": True}),
+    "event": _asked(_Event | None, _SHOWN, "press-2026-118", default=None),
 }
 """Members of bodies that are not fields of a record."""
-
-
-Body: TypeAlias = "Mapping[str, object]"
-A_LOT, AN_ORDER, A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
-CLAIMS: Body = {"claims": {"note": "as agreed"}}
-REASON: Body = {"reason": {"text": "a crack at the edge"}}
-LOTS: Body = {"lots": [A_LOT]}
-LEAF: Body = {"stream": A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 32}
-NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
-TERMS = {
-    "operations": 3,
-    "coordinator": 2,
-    "gates": [{"inspector": 6, "model": 9}],
-    "due_at": "2026-12-01T12:00:00Z",
-    "quantity": 1,
-    "unit": "H87",
-    "claims": {"colour": "signal blue"},
-}
-SPLIT: Body = {
-    "kind": "split",
-    "operation": 0,
-    "unit": "H87",
-    "output_unit": "H87",
-    "loss": 0,
-    "yield_in": 1,
-    "yield_out": 1,
-    "inputs": [{"lot": A_LOT, "quantity": 2}],
-    "outputs": [
-        {"identifier": "urn:example:half-1", "quantity": 1, "unit": "H87"},
-        {"identifier": "urn:example:half-2", "quantity": 1, "unit": "H87"},
-    ],
-}
-COMPONENTS = [{"lot": "0x" + "1b" * 32, "quantity": 1, "component": True}]
-VERDICT: Body = {
-    **LOTS,
-    "model": 9,
-    "verdict": "pass",
-    "expires_at": "2027-03-02T09:30:00Z",
-    "inference_digest": "0x" + "77" * 32,
-    **LEAF,
-}

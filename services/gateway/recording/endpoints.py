@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
@@ -64,12 +65,12 @@ def _add_write(routes: http.Routes, service: RecordingService, write: writes.Wri
     declare = routes.post(
         write.path,
         write.operation,
-        write.summary,
+        write.act.summary,
         RecordStatus,
         rule=write.rule,
         examples={"queued": partial(_status, "queued")},
         body_example=write.example,
-        description=" ".join(filter(None, (told, write.about, _ABOUT))),
+        description=" ".join(filter(None, (told, write.found.about, _ABOUT))),
         status_code=202,
     )
     declare(_endpoint(service, write, write.body))
@@ -78,40 +79,20 @@ def _add_write(routes: http.Routes, service: RecordingService, write: writes.Wri
 def _endpoint(service: RecordingService, write: writes.Write, body_model: type[BaseModel]) -> Callable[..., Response]:
     """The endpoint function, with the parameters that are in the path."""
 
-    def take(principal: Principal, idempotent: Idempotent, asked: Mapping[str, Any], body: BaseModel) -> Response:
+    def take(principal: Principal, idempotent: Idempotent, body: BaseModel, **asked: Any) -> Response:
         return idempotent.respond(
             lambda token: _take(service, Wanted(write, Attempt(token, idempotent.seed), asked, body, principal))
         )
 
-    def plain(principal: CurrentPrincipal, idempotent: Idempotent, body: BaseModel) -> Response:
-        return take(principal, idempotent, {}, body)
-
-    def on_subject(
-        principal: CurrentPrincipal, idempotent: Idempotent, subject: http.Subject, body: BaseModel
-    ) -> Response:
-        return take(principal, idempotent, {"subject": subject}, body)
-
-    def on_number(
-        principal: CurrentPrincipal, idempotent: Idempotent, number: http.Number, body: BaseModel
-    ) -> Response:
-        return take(principal, idempotent, {"id": number}, body)
-
-    def on_both(
-        principal: CurrentPrincipal, idempotent: Idempotent, subject: http.Subject, number: Proposal, body: BaseModel
-    ) -> Response:
-        asked = {"subject": subject, "id": number}
-        return take(principal, idempotent, asked, body)
-
-    chosen: dict[tuple[bool, bool], Callable[..., Response]] = {
-        (False, False): plain,
-        (True, False): on_subject,
-        (False, True): on_number,
-        (True, True): on_both,
-    }
-    endpoint = chosen["{subject}" in write.path, "{id}" in write.path]
-    # FastAPI reads the body's model from the annotations. The functions above are new in every call, so none is shared.
-    endpoint.__annotations__["body"] = body_model
-    return endpoint
+    types: dict[str, Any] = {"principal": CurrentPrincipal, "idempotent": Idempotent, "body": body_model}
+    in_path = {"subject": http.Subject, "id": Proposal if "{subject}" in write.path else http.Number}
+    types |= {name: kind for name, kind in in_path.items() if f"{{{name}}}" in write.path}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    # FastAPI reads the types from the signature.
+    take.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as it reads any callable's
+        [inspect.Parameter(name, keyword, annotation=kind) for name, kind in types.items()]
+    )
+    return take
 
 
 def _take(service: RecordingService, wanted: Wanted) -> Response:

@@ -146,12 +146,12 @@ class RecordingService:
         write, members = wanted.write, wanted.body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with provenance.open_reader(self.store) as reader:
-            if write.verify is not None:
-                write.verify(reader, members, self._find_product)
+            if write.found.verify is not None:
+                write.found.verify(reader, members, self._find_product)
             salts = wanted.attempt.salts(self.store)
             about = {**members, **wanted.asked, "creator": creator, "salt": salts}
             about |= {"captured": self._captured, "again": again}
-            given = {} if write.find is None else write.find(reader, about)
+            given = {} if write.found.find is None else write.found.find(reader, about)
             named = None if write.names is None else partial(name, creator, write.names)
             builder = Builder(reader.rows, named, salts)
             return builder.build(write.kind, members, given), builder

@@ -13,23 +13,13 @@ from millmark.ledger.provenance.reader import Reader
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
 from millmark.services.access import Principal
+from millmark.services.acts import About, Form
 from millmark.services.portal.acting import lots, orders, quality, things
-from millmark.services.portal.acting.acts import Act, Acts, Entered, enter
+from millmark.services.portal.acting.acts import Entered, Staged, enter
 
-# All acts of the portal.
+# All forms of the portal but that of an order, which needs the company's catalogue.
 
-ACTS = Acts(
-    (
-        *orders.ORDER_ACTS,
-        *orders.ASSIGNMENT_ACTS,
-        *lots.LOT_ACTS,
-        *lots.CONVERSION_ACTS,
-        *quality.QUALITY_ACTS,
-        *quality.NOTE_ACTS,
-        *quality.SETPOINT_ACTS,
-        *quality.RECOVERY_ACTS,
-    )
-)
+STAGED = (*orders.STAGED, *lots.STAGED, *quality.STAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,7 @@ class Seen:
 class Draft:
     """A form as it stands: what it is about, what is filled in, and what is wrong with it."""
 
-    act: Act
+    staged: Staged
     thing: things.Thing
     about: tuple[things.Line, ...]
     offered: bool
@@ -70,35 +60,37 @@ class Draft:
     step: int
     """Which of two steps it is; 0 if it is the only one."""
 
+    @property
+    def form(self) -> Form:
+        return self.staged.form
+
 
 @dataclass(frozen=True, slots=True)
 class Acting:
     store: Store
     desk: things.Desk
-    acts: Acts
+    staged: Mapping[str, Staged]
+    """All forms, by name."""
 
-    def find(self, principal: Principal, name: str) -> Act:
-        """The act. Raises NotFoundError if there is none, or none for this caller."""
-        act = self.acts.get(name)
-        if act is None or not self.desk.may(principal, act.operation):
+    def find(self, principal: Principal, name: str) -> Staged:
+        """The form. Raises NotFoundError if there is none, or none for this caller."""
+        found = self.staged.get(name)
+        if found is None or not self.desk.may(principal, found.form.operation):
             raise NotFoundError("there is no such form for you")
-        return act
+        return found
 
     def offers(self, principal: Principal, scene: things.Scene, *names: str) -> tuple[Offer, ...]:
         """The acts that the caller may do about a thing now; only those `names`, if any are given. Whether others are
         possible is then not asked, which may take many rows. What an earlier step waits for comes first."""
-        found = [
-            act
-            for act in self.acts.on(scene.thing.about)
-            if (not names or act.name in names) and self.desk.may(principal, act.operation) and act.offered(scene)
-        ]
-        found.sort(key=lambda act: not act.awaited(scene))
-        return tuple(self.offer_of(act, scene.thing) for act in found)
+        able = self._able(principal, scene.thing.about)
+        found = [one for one in able if (not names or one.form.name in names) and one.offered(scene)]
+        found.sort(key=lambda one: not one.awaited(scene))
+        return tuple(self.offer_of(one.form, scene.thing) for one in found)
 
-    def offers_on(self, principal: Principal, about: things.About, key: str = "", *names: str) -> tuple[Offer, ...]:
+    def offers_on(self, principal: Principal, about: About, key: str = "", *names: str) -> tuple[Offer, ...]:
         """Like `offers`, by the key of a thing: 64 hex digits or a number; only those `names`, if any are given. None
         any for a thing that is not in the index."""
-        if not any(self.desk.may(principal, act.operation) for act in self.acts.on(about)):
+        if not self._able(principal, about):
             return ()
         with open_reader(self.store) as reader:
             try:
@@ -107,46 +99,53 @@ class Acting:
                 return ()
             return self.offers(principal, self.scene(reader, principal, thing), *names)
 
-    def offer_of(self, act: Act, thing: things.Thing, **filled: str) -> Offer:
-        """The button for an act about a thing; `filled`: entries that its form has already."""
+    def _able(self, principal: Principal, about: About) -> list[Staged]:
+        """The forms about such a thing that the caller may send, in the order of their declaration."""
+        about_it = (one for one in self.staged.values() if one.form.about is about)
+        return [one for one in about_it if self.desk.may(principal, one.form.operation)]
+
+    def offer_of(self, form: Form, thing: things.Thing, **filled: str) -> Offer:
+        """The button for a form about a thing; `filled`: entries that it has already."""
         query = urlencode({**thing.query, **filled})
-        return Offer(act.name, f"/portal/act/{act.name}" + (f"?{query}" if query else ""), act.grave)
+        return Offer(form.name, f"/portal/act/{form.name}" + (f"?{query}" if query else ""), form.grave)
 
     def scene(self, reader: Reader, principal: Principal, thing: things.Thing) -> things.Scene:
         return things.Scene(reader, thing, self.desk.company(principal) or 0)
 
     def draft(
-        self, principal: Principal, act: Act, named: Mapping[str, str], filled: things.Filled, seen: str | None
+        self, principal: Principal, staged: Staged, named: Mapping[str, str], filled: things.Filled, seen: str | None
     ) -> Draft:
-        """The form of an act. `seen` is what a form that was sent says of the thing; None for a new one, in which
+        """A form as it stands. `seen` is what a form that was sent says of the thing; None for a new one, in which
         `filled` has only what its link says. Raises NotFoundError."""
+        form = staged.form
         with open_reader(self.store) as reader:
-            thing = things.find_thing(reader, act.about, named.get("subject", ""), named.get("id", ""))
+            thing = things.find_thing(reader, form.about, named.get("subject", ""), named.get("id", ""))
             scene = replace(self.scene(reader, principal, thing), filled=filled)
-            if act.proposal is not None:
-                thing = replace(thing, proposal=act.proposal(scene))
+            if staged.proposal is not None:
+                thing = replace(thing, proposal=staged.proposal(scene))
                 scene = replace(scene, thing=thing)
-            options = {one.name: tuple(one.options(scene)) for one in act.fields if one.options is not None}
-            entries = filled if seen is not None else {**_initial(act, scene, options), **filled}
+            options = staged.list_options(scene)
+            entries = filled if seen is not None else {**staged.begin(scene, options), **filled}
+            about = things.describe(reader, thing)
             return Draft(
-                act=act,
+                staged=staged,
                 thing=thing,
-                about=(*things.describe(reader, thing), *(() if act.tells is None else act.tells(entries, scene))),
-                offered=act.offered(scene),
+                about=about if staged.tells is None else (*about, *staged.tells(entries, scene)),
+                offered=staged.offered(scene),
                 filled=entries,
                 options=options,
-                asked=act.asked(scene, self.desk.parameters(act.operation), seen),
-                entered=enter(act, scene, entries, self.desk),
+                asked=staged.asked(scene, self.desk.parameters(form.operation), seen),
+                entered=enter(staged, scene, entries, self.desk),
                 changes=() if seen is None else _changes(reader, thing, seen),
-                doubts=find_doubts(reader, thing.row.subject) if act.moves and isinstance(thing.row, LotRow) else None,
-                step=1 if act.then else 2 if act.awaited(scene) else 0,
+                doubts=find_doubts(reader, thing.row.subject) if form.moves and isinstance(thing.row, LotRow) else None,
+                step=1 if form.then else 2 if staged.awaited(scene) else 0,
             )
 
     def wish(self, draft: Draft, key: str) -> things.Wish:
         """What a draft asks for. Raises InputError for one with mistakes."""
         if draft.entered.body is None:
             raise InputError("the form has mistakes", hint="correct them first")
-        return things.Wish(draft.act.operation, key, draft.asked, draft.entered.body)
+        return things.Wish(draft.form.operation, key, draft.asked, draft.entered.body)
 
     def summarise(self, principal: Principal, wish: things.Wish) -> things.Summary:
         """What would stand on the ledger. Raises InputError or NotFoundError for what cannot be recorded."""
@@ -155,27 +154,5 @@ class Acting:
             return things.build_summary(reader, preview)
 
 
-def _initial(act: Act, scene: things.Scene, options: Mapping[str, tuple[things.Option, ...]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for field in act.fields:
-        if field.initial is not None:
-            found[field.name] = [field.initial(scene)]
-        elif chosen := [one.value for one in options.get(field.name, ()) if one.chosen]:
-            found[field.name] = chosen
-    return found
-
-
 def _changes(reader: Reader, thing: things.Thing, seen: str) -> tuple[Seen, ...]:
     return tuple(Seen(one.name, *things.describe_change(reader, thing, one)) for one in thing.changes(seen))
-
-
-# Operations of the API that have no form in the portal, and why. A test finds those that are in neither place.
-
-LEFT_TO_API: Mapping[str, str] = {
-    "anchor": "nodes anchor what they capture; a root by hand would be of evidence that nobody keeps",
-    "reclaimCustody": "once in years, from a company that is gone: `millmark custody reclaim`",
-    "registerMachine": "what a machine can do is in a document, on which plans rest: `millmark machines register`",
-    "registerModel": "a model is a file with a card: `millmark quality register`",
-    "publishModel": "a model is a file with a card: `millmark quality register`",
-    "supersede": "it says for good that an own record was wrong, which it names by number: `POST /v1/supersessions`",
-}

@@ -1,24 +1,23 @@
-"""What people may have recorded in the portal: one declaration for each form.
-
-An act says which operation of the API it performs, what a person fills in, what follows from the thing that it is
-about, and when it is offered. Body, roles and rule are those of the operation. ACTING.md says how to declare one.
-"""
+"""The forms of acts (services/acts) at a thing: what follows from it, what there is to choose from, and when they are
+offered. What a person fills in is declared with the act; body, roles and rule are those of its operation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 
 from millmark.ledger.provenance.reader import Reader, unit
 from millmark.ledger.records import LotState, Role
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, ParticipantRow, StreamRow
+from millmark.services.acts import FORMS, Body, EntryError, Field, Form, Kind, set_member
 from millmark.services.portal.acting import things
 
-Follows: TypeAlias = "Callable[[things.Scene], things.Body]"
 Tells: TypeAlias = "Callable[[things.Filled, things.Scene], Sequence[things.Line]]"
+Options: TypeAlias = "Callable[[things.Scene], Sequence[things.Option]]"
 _ENTRIES = {
     "missing": "entry.missing",
     "int_type": "entry.number",
@@ -35,51 +34,47 @@ _ENTRIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """A form. The catalogue has `act.NAME` (what the button says), `act.NAME.title` (heading) and `act.NAME.will` (what
-    will stand on the ledger, in a sentence); where more is to be known, `act.NAME.done` (what holds once it does,
-    and who acts next, with the values of an Outcome), and
-    `act.reach.NAME` or that of the operation (which companies are sent what is written beside it)."""
+class Staged:
+    """A form, with what depends on the thing that it is about."""
 
-    operation: str
-    """Operation id of the API."""
-    about: things.About = things.About.NOTHING
-    fields: tuple[things.Field, ...] = ()
-    follows: Follows = lambda _: {}
-    """Members of the body that follow from the thing."""
+    form: Form
     offered: Callable[[things.Scene], bool] = lambda _: True
     """Whether thing and company are such that the contract could accept it. Decides which buttons are shown."""
-    complete: Callable[[things.Body, things.Scene], things.Body] | None = None
+    follows: Callable[[things.Scene], Body] = lambda _: {}
+    """Members of the body that follow from the thing, beside those that the act declares."""
+    options: Mapping[str, Options] = field(default_factory=dict)
+    """What there is to choose from, by the names of the fields."""
+    initial: Mapping[str, Callable[[things.Scene], str]] = field(default_factory=dict)
+    """What a form has that nobody has filled in."""
+    complete: Callable[[Body, things.Scene], Body] | None = None
     """Makes the body of the filled members, if they are not members of it as they are. Raises EntryError."""
     tells: Tells | None = None
     """What the form says above its fields, beside what is known of the thing."""
     proposal: Callable[[things.Scene], int] | None = None
     """The `id` in a path that has a subject, too; 0 if there is none now."""
-    called: str = ""
-    """Name in the form's address, if one operation has several forms."""
-    later: tuple[str, ...] = ()
-    """Fields of the record that are not known before it is made, so that the summary cannot show them."""
-    grave: bool = False
-    """Whether it ends something: its button stands apart."""
-    moves: bool = False
-    """Whether something changes hands or is packed by it: then the form says what speaks against the lots."""
-    then: str = ""
-    """Name of the act that has to follow: this one is the first of two steps, and its record's page leads there."""
     awaited: Callable[[things.Scene], bool] = lambda _: False
     """Whether an earlier step was recorded for the sake of this one: then its button comes before all others."""
-    opens: str = ""
-    """The pages of what its record opens, as of cases, which are named by the record's sequence."""
-    leads_to: str = ""
-    """The page to which its record's page leads back; by default that of the thing."""
 
-    @property
-    def name(self) -> str:
-        return self.called or self.operation
+    def list_options(self, scene: things.Scene) -> dict[str, tuple[things.Option, ...]]:
+        """What there is to choose from now, for each field that is a choice."""
+        found = {
+            **{one.name: _BY_KIND.get(one.kind, partial(list_declared, one)) for one in self.form.fields},
+            **self.options,
+        }
+        chosen = [one.name for one in self.form.fields if one.kind.input in (Kind.CHOICE, Kind.MANY)]
+        return {name: tuple(found[name](scene)) for name in chosen}
 
-    @property
-    def is_short(self) -> bool:
-        """Whether nothing has to be filled in, so that the summary can be shown at once."""
-        return not any(field.required and field.kind is not things.FieldKind.HIDDEN for field in self.fields)
+    def begin(self, scene: things.Scene, options: Mapping[str, Sequence[things.Option]]) -> dict[str, list[str]]:
+        """The entries of a form that nobody has filled in."""
+        found: dict[str, list[str]] = {}
+        for one in self.form.fields:
+            if one.name in self.initial:
+                found[one.name] = [self.initial[one.name](scene)]
+            elif one.default is not None:
+                found[one.name] = [str(one.default)]
+            elif chosen := [option.value for option in options.get(one.name, ()) if option.chosen]:
+                found[one.name] = chosen
+        return found
 
     def asked(self, scene: things.Scene, parameters: Collection[str], seen: str | None) -> things.Asked:
         """The values of the parameters that the operation's path has. `seen`: what a form that was sent says of the
@@ -93,21 +88,9 @@ class Act:
         return found
 
 
-class Acts:
-    """All acts, by name."""
-
-    def __init__(self, acts: Iterable[Act]) -> None:
-        self._acts: Mapping[str, Act] = {act.name: act for act in acts}
-
-    def get(self, name: str) -> Act | None:
-        return self._acts.get(name)
-
-    def __iter__(self) -> Iterator[Act]:
-        return iter(self._acts.values())
-
-    def on(self, about: things.About) -> tuple[Act, ...]:
-        """Those about one kind of thing, in the order of their declaration."""
-        return tuple(act for act in self._acts.values() if act.about is about)
+def stage(name: str, offered: Callable[[things.Scene], bool] = lambda _: True, **depending: Any) -> Staged:
+    """The form of that name, with what depends on its thing."""
+    return Staged(FORMS[name], offered, **depending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +103,37 @@ class Entered:
     """By field, the catalogue key of what is wrong, and the values in its text; under "" what belongs to no field."""
 
 
-def enter(act: Act, scene: things.Scene, filled: things.Filled, desk: things.Desk) -> Entered:
+def enter(staged: Staged, scene: things.Scene, filled: things.Filled, desk: things.Desk) -> Entered:
     """Judges the entries of a form by the operation's body."""
+    form = staged.form
     wrong: dict[str, tuple[str, Mapping[str, object]]] = {}
-    body: things.Body = {}
-    for field in act.fields:
+    body: Body = {}
+    for one in form.fields:
         try:
-            value = field.parse(filled.get(field.name, ()))
-        except things.EntryError as error:
-            wrong[field.name] = (error.key, error.values)
+            value = one.parse(filled.get(one.name, ()))
+        except EntryError as error:
+            wrong[one.name] = (error.key, error.values)
             continue
         if value is not None:
-            things.set_member(body, field.target, value)
+            set_member(body, one.target, value)
     if wrong:
         return Entered(None, wrong)
+    follows = {one.target: _FOLLOWS[one.kind](scene) for one in form.follows}
     try:
-        made = body if act.complete is None else act.complete(body, scene)
-        return Entered(desk.body(act.operation).model_validate({**act.follows(scene), **made}), {})
-    except things.EntryError as error:
+        made = body if staged.complete is None else staged.complete(body, scene)
+        whole = {**form.states, **follows, **staged.follows(scene), **made}
+        return Entered(desk.body(form.operation).model_validate(whole), {})
+    except EntryError as error:
         return Entered(None, {"": (error.key, error.values)})
     except ValidationError as error:
-        return Entered(None, dict(_told(act, one) for one in error.errors(include_url=False, include_input=False)))
+        return Entered(None, dict(_told(form, one) for one in error.errors(include_url=False, include_input=False)))
 
 
-def _told(act: Act, error: Mapping[str, object]) -> tuple[str, tuple[str, Mapping[str, object]]]:
+def _told(form: Form, error: Mapping[str, object]) -> tuple[str, tuple[str, Mapping[str, object]]]:
     place = ".".join(str(part) for part in error["loc"] if isinstance(part, str))  # type: ignore[attr-defined]  # pydantic's
-    field = next((one.name for one in act.fields if one.target == place), "")
+    field = next((one.name for one in form.fields if one.target == place), "")
     if not field:
-        field = next((one.name for one in act.fields if one.target.startswith(place.partition(".")[0] + ".")), "")
+        field = next((one.name for one in form.fields if one.target.startswith(place.partition(".")[0] + ".")), "")
     context = error.get("ctx")
     values = (
         {name: value for name, value in context.items() if isinstance(value, int | str)}
@@ -166,8 +152,6 @@ _MAX_ENTRIES = 20
 """Newest entries of a stream that are offered."""
 _MAX_STREAMS = 5
 _MAX_CONSIGNMENT = 1000
-LEAF_INDEX = things.Field("leaf_index", things.FieldKind.NUMBER, required=False)
-LEAF_HASH = things.Field("leaf_hash", required=False)
 
 
 def name_of(reader: Reader, subject: bytes) -> str:
@@ -255,15 +239,28 @@ def measurement_options(reader: Reader, streams: Iterable[StreamRow], least: int
     return found
 
 
-def choose_measurement(body: things.Body, stream: bytes | None) -> things.Body:
+def choose_measurement(body: Body, stream: bytes | None) -> Body:
     """Replaces the member `measurement` of a form by stream and entry. Raises EntryError if neither it nor the number
     of an entry of `stream` is given."""
     chosen = cast("str | None", body.pop("measurement", None))
     if chosen is not None:
         named, _, index = chosen.partition(":")
         if not (index.isascii() and index.isdecimal() and len(index) <= 13):
-            raise things.EntryError("entry.wrong")
+            raise EntryError("entry.wrong")
         return {**body, "stream": named, "leaf_index": int(index)}
     if body.get("leaf_index") is None:
-        raise things.EntryError("entry.measurement")
+        raise EntryError("entry.measurement")
     return body if stream is None else {**body, "stream": f"0x{stream.hex()}"}
+
+
+def list_declared(one: Field, _: things.Scene) -> list[things.Option]:
+    """The values that the act declares."""
+    return [things.Option(value, key=key, chosen=value == one.default) for value, key in one.choices.items()]
+
+
+_BY_KIND: Mapping[Kind, Options] = {Kind.COMPANY: companies, Kind.MACHINE: machines}
+_FOLLOWS: Mapping[Kind, Callable[[things.Scene], object]] = {
+    Kind.THING: lambda scene: f"0x{scene.thing.key}" if scene.thing.about.is_subject else int(scene.thing.key),
+    Kind.CONSIGNMENT: lambda scene: list_consignment(scene.reader, cast(LotRow, scene.thing.row)),
+    Kind.OFFER: lambda scene: cast(LotRow, scene.thing.row).offer,
+}

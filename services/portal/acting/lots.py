@@ -9,23 +9,15 @@ from millmark.ledger.canonical import Json
 from millmark.ledger.provenance.cases import GOES_BACK, find_quarantines, goes_back, text_of
 from millmark.ledger.provenance.reader import unit
 from millmark.ledger.provenance.traces import build_waivers
-from millmark.ledger.records import AssignmentState, CertificateStatus, Disposition, LotState, OrderState
+from millmark.ledger.records import AssignmentState, CertificateStatus, LotState, OrderState
 from millmark.ledger.store import rows
-from millmark.services.portal.acting.acts import MAX_OPTIONS, Act, companies, held_lots, list_consignment, lot_options
-from millmark.services.portal.acting.orders import NEW_LOT, NOTE, REASON, sort_lots
-from millmark.services.portal.acting.things import (
-    About,
-    Body,
-    EntryError,
-    Field,
-    FieldKind,
-    Filled,
-    Line,
-    Option,
-    Scene,
-    Value,
-)
+from millmark.services.acts import FORMS, Body, EntryError
+from millmark.services.portal.acting import acts
+from millmark.services.portal.acting.acts import MAX_OPTIONS, companies, held_lots, lot_options, stage
+from millmark.services.portal.acting.orders import sort_lots
+from millmark.services.portal.acting.things import Filled, Line, Option, Scene, Value
 
+_HANDED = ("exported", "sold")
 _MAX_PARTS = 64
 """Most lots of one transformation."""
 
@@ -59,14 +51,6 @@ def _is_offered(scene: Scene) -> bool:
         return row.counterparty == scene.company
     change = scene.reader.rows.get(rows.CustodyChangeRow, row.offer, row.subject)
     return row.state == LotState.RETURNING and change is not None and change.to_participant == scene.company
-
-
-def _consignment(scene: Scene) -> Body:
-    return {"lots": list_consignment(scene.reader, lot_of(scene))}
-
-
-def _offer(scene: Scene) -> Body:
-    return {"offer": lot_of(scene).offer}
 
 
 def _receivers(scene: Scene) -> list[Option]:
@@ -182,20 +166,12 @@ def _may_rework(scene: Scene) -> bool:
     return able and (lot_of(scene).order is None or bool(_operations(scene)))
 
 
-OPERATION = Field("operation", FieldKind.CHOICE, required=False, options=_operations, numeric=True)
-
-
 def in_order(body: Body, scene: Scene) -> Body:
     """Raises EntryError for a lot of an order without the operation."""
     order, operation = lot_of(scene).order, body.get("operation")
     if order is not None and operation is None:
         raise EntryError("entry.operation")
     return {**body, "operation": operation or 0}
-
-
-def _rework_in_place(body: Body, scene: Scene) -> Body:
-    order = lot_of(scene).order
-    return {**in_order(body, scene), "order": None if order is None else f"0x{order.hex()}"}
 
 
 def _transformation(scene: Scene, kind: str, **values: object) -> Body:
@@ -207,7 +183,7 @@ def _transformation(scene: Scene, kind: str, **values: object) -> Body:
 
 
 def _input(row: rows.LotRow, quantity: int) -> Body:
-    return {"lot": f"0x{row.subject.hex()}", "quantity": quantity}
+    return {"lot": _name(row), "quantity": quantity}
 
 
 def _rework_anew(body: Body, scene: Scene) -> Body:
@@ -279,13 +255,12 @@ def _contents(scene: Scene) -> list[Option]:
 def _dispositions(scene: Scene) -> list[Option]:
     """What is in quarantine cannot be handed on."""
     apart = lot_of(scene).state == LotState.QUARANTINED
-    handed = (Disposition.EXPORTED, Disposition.SOLD)
-    kinds = [one for one in Disposition if not (apart and one in handed)]
-    return [Option(one.name.lower(), key=f"Disposition.{one.name}", chosen=one.value == 0) for one in kinds]
+    [declared] = [one for one in FORMS["scrapLot"].fields if one.name == "disposition"]
+    return [one for one in acts.list_declared(declared, scene) if not (apart and one.value in _HANDED)]
 
 
 def _is_divisible(scene: Scene) -> bool:
-    return _is_mine(scene, LotState.HELD) and lot_of(scene).quantity > 1 and not lot_of(scene).contents
+    return _may_convert(scene) and lot_of(scene).quantity > 1
 
 
 def _may_pack(scene: Scene) -> bool:
@@ -298,136 +273,18 @@ def _never_named(scene: Scene) -> str:
     return "" if identity is None else f"{identity.identifier}R"
 
 
-LOT_ACTS = (
-    Act("receiveLot", fields=(*NEW_LOT, NOTE)),
-    # An offer is answered before anything else is done.
-    Act(
-        "acceptCustody",
-        About.LOT,
-        (NOTE,),
-        follows=lambda scene: {**_consignment(scene), **_offer(scene)},
-        offered=_is_offered,
-        moves=True,
-    ),
-    Act(
-        "acceptInPart",
-        About.LOT,
-        (Field("accepted", FieldKind.NUMBER), REASON),
-        follows=lambda scene: {**_consignment(scene), **_offer(scene)},
-        offered=lambda scene: _is_offered(scene) and lot_of(scene).quantity > 1,
-        moves=True,
-    ),
-    Act("declineCustody", About.LOT, (REASON,), follows=_offer, offered=_is_offered, grave=True),
-    Act(
-        "offerCustody",
-        About.LOT,
-        (Field("to", FieldKind.CHOICE, options=_receivers, numeric=True), NOTE),
-        follows=_consignment,
-        offered=_mine(LotState.HELD),
-        moves=True,
-    ),
-    Act("withdrawCustody", About.LOT, (REASON,), offered=_mine(LotState.OFFERED, LotState.RETURNING)),
-    Act("reworkLot", About.LOT, (OPERATION, NOTE), offered=_may_rework, complete=_rework_in_place),
-    Act(
-        "transformLots",
-        About.LOT,
-        (Field("identifier", initial=_never_named), OPERATION, NOTE),
-        offered=_may_rework,
-        complete=_rework_anew,
-        called="reworkAnew",
-    ),
-    Act(
-        "returnLot",
-        About.LOT,
-        # The maker is sent what stands beside this record, not what stands beside that of the quarantine.
-        (Field("note", FieldKind.LONG, "claims.reason", False, initial=_reason_of_return, label="returnReason"),),
-        offered=_may_return,
-        tells=_tell_maker,
-        awaited=lambda scene: goes_back(_reason(scene)) and _may_return(scene),
-    ),
-    Act("releaseLot", About.LOT, (REASON,), offered=_may_release),
-    Act(
-        "transformLots",
-        About.LOT,
-        (Field("parts", FieldKind.LONG), NOTE),
-        offered=_is_divisible,
-        complete=_split,
-        called="splitLot",
-    ),
-    Act(
-        "transformLots",
-        About.LOT,
-        (
-            Field("lots", FieldKind.MANY, options=lambda scene: lot_options(scene.reader, mates(scene)), label="mates"),
-            Field("identifier"),
-            NOTE,
-        ),
-        offered=lambda scene: _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and bool(mates(scene)),
-        complete=_merge,
-        called="mergeLots",
-    ),
-    Act(
-        "packLots",
-        About.LOT,
-        (Field("lots", FieldKind.MANY, options=_packable, label="packed"),),
-        offered=_may_pack,
-        moves=True,
-        complete=sort_lots,
-    ),
-    Act(
-        "unpackLots",
-        About.LOT,
-        (Field("lots", FieldKind.MANY, options=_contents, label="unpacked"),),
-        offered=lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents),
-        complete=sort_lots,
-    ),
-    Act("deallocateLot", About.LOT, (NOTE,), offered=_may_unbind),
-    Act(
-        "waiveGate",
-        About.LOT,
-        (Field("inspector", FieldKind.CHOICE, options=_gates, numeric=True), REASON),
-        offered=_may_waive,
-        grave=True,
-    ),
-    # The first of the two records that sending back takes: whoever wants to do that looks for it under this name.
-    Act(
-        "quarantineLot",
-        About.LOT,
-        (REASON,),
-        offered=lambda scene: (
-            _is_mine(scene, LotState.HELD) and not lot_of(scene).contents and _is_made_elsewhere(scene)
-        ),
-        complete=lambda body, _: {**body, "reason": {**body["reason"], **GOES_BACK}},
-        tells=_tell_maker,
-        then="returnLot",
-        grave=True,
-        called="sendBack",
-    ),
-    Act("quarantineLot", About.LOT, (REASON,), offered=_may_quarantine, grave=True),
-    Act(
-        "scrapLot",
-        About.LOT,
-        (
-            Field("quantity", FieldKind.NUMBER, initial=lambda scene: str(lot_of(scene).quantity)),
-            Field("disposition", FieldKind.CHOICE, options=_dispositions),
-            REASON,
-        ),
-        offered=lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents,
-        grave=True,
-    ),
-)
-
-
 # Conversions: one or several lots become another thing, as in machining, mixing and assembly.
 
 
 def _may_convert(scene: Scene) -> bool:
-    row = lot_of(scene)
-    held = row.custodian == scene.company and row.parent is None and row.state == LotState.HELD
-    return held and not row.contents
+    return _is_mine(scene, LotState.HELD) and not lot_of(scene).contents
 
 
-def _with(scene: Scene) -> list[Option]:
+def _whole(scene: Scene) -> str:
+    return str(lot_of(scene).quantity)
+
+
+def _list_mates(scene: Scene) -> list[Option]:
     return lot_options(scene.reader, mates(scene))
 
 
@@ -444,49 +301,79 @@ def _convert(body: Body, scene: Scene) -> Body:
     more, built_in = set(body.pop("lots", [])), set(body.pop("components", []))
     if more & built_in:
         raise EntryError("entry.twice")
-    found = [row, *(one for one in mates(scene) if _name(one) in more)]
+    found = [one for one in mates(scene) if _name(one) in more]
     parts = [one for one in held_lots(scene) if _name(one) in built_in]
-    inputs = [{"lot": _name(one), "quantity": one.quantity, "component": False} for one in found]
-    inputs[0]["quantity"] = used
-    inputs += [{"lot": _name(one), "quantity": one.quantity, "component": True} for one in parts]
-    going_in = used + sum(one.quantity for one in found[1:])
-    order = {} if row.order is None else {"order": f"0x{row.order.hex()}"}
-    output_unit = body.pop("unit")
-    output = {"identifier": body.pop("identifier"), "quantity": made, "unit": output_unit}
-    return {
-        "kind": "conversion",
-        "unit": unit(row.unit),
-        "output_unit": output_unit,
-        "loss": 0,
-        "yield_in": going_in,
-        "yield_out": made,
-        "inputs": sorted(inputs, key=lambda one: str(one["lot"])),
-        "outputs": [output],
-        **order,
-        **in_order(body, scene),
-    }
+    inputs = [_input(row, used), *(_input(one, one.quantity) for one in found)]
+    inputs += [{**_input(one, one.quantity), "component": True} for one in parts]
+    output = {"identifier": body.pop("identifier"), "quantity": made, "unit": body["unit"]}
+    yields = {"yield_in": used + sum(one.quantity for one in found), "yield_out": made}
+    lots = {"inputs": sorted(inputs, key=lambda one: str(one["lot"])), "outputs": [output]}
+    whole = _transformation(scene, "conversion", output_unit=body.pop("unit"), **lots, **yields)
+    return {**whole, **in_order(body, scene)}
 
 
 def _name(row: rows.LotRow) -> str:
     return f"0x{row.subject.hex()}"
 
 
-CONVERSION_ACTS = (
-    Act(
-        "transformLots",
-        About.LOT,
-        (
-            Field("used", FieldKind.NUMBER, initial=lambda scene: str(lot_of(scene).quantity)),
-            Field("lots", FieldKind.MANY, required=False, options=_with, label="converted"),
-            Field("components", FieldKind.MANY, required=False, options=_components),
-            Field("identifier"),
-            Field("made", FieldKind.NUMBER),
-            Field("unit", initial=lambda scene: unit(lot_of(scene).unit)),
-            OPERATION,
-            NOTE,
-        ),
-        offered=_may_convert,
+STAGED = (
+    stage("receiveLot"),
+    # An offer is answered before anything else is done.
+    stage("acceptCustody", _is_offered),
+    stage("acceptInPart", lambda scene: _is_offered(scene) and lot_of(scene).quantity > 1),
+    stage("declineCustody", _is_offered),
+    stage("offerCustody", _mine(LotState.HELD), options={"to": _receivers}),
+    stage("withdrawCustody", _mine(LotState.OFFERED, LotState.RETURNING)),
+    stage("reworkLot", _may_rework, options={"operation": _operations}, complete=in_order),
+    stage(
+        "reworkAnew",
+        _may_rework,
+        options={"operation": _operations},
+        initial={"identifier": _never_named},
+        complete=_rework_anew,
+    ),
+    stage(
+        "returnLot",
+        _may_return,
+        initial={"note": _reason_of_return},
+        tells=_tell_maker,
+        awaited=lambda scene: goes_back(_reason(scene)) and _may_return(scene),
+    ),
+    stage("releaseLot", _may_release),
+    stage("splitLot", _is_divisible, complete=_split),
+    stage(
+        "mergeLots",
+        lambda scene: _may_convert(scene) and bool(mates(scene)),
+        options={"lots": _list_mates},
+        complete=_merge,
+    ),
+    stage("packLots", _may_pack, options={"lots": _packable}, complete=sort_lots),
+    stage(
+        "unpackLots",
+        lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and bool(lot_of(scene).contents),
+        options={"lots": _contents},
+        complete=sort_lots,
+    ),
+    stage("deallocateLot", _may_unbind),
+    stage("waiveGate", _may_waive, options={"inspector": _gates}),
+    stage(
+        "sendBack",
+        lambda scene: _may_convert(scene) and _is_made_elsewhere(scene),
+        complete=lambda body, _: {**body, "reason": {**body["reason"], **GOES_BACK}},
+        tells=_tell_maker,
+    ),
+    stage("quarantineLot", _may_quarantine),
+    stage(
+        "scrapLot",
+        lambda scene: _is_mine(scene, LotState.HELD, LotState.QUARANTINED) and not lot_of(scene).contents,
+        options={"disposition": _dispositions},
+        initial={"quantity": _whole},
+    ),
+    stage(
+        "convertLots",
+        _may_convert,
+        options={"lots": _list_mates, "components": _components, "operation": _operations},
+        initial={"used": _whole, "unit": lambda scene: unit(lot_of(scene).unit)},
         complete=_convert,
-        called="convertLots",
     ),
 )

@@ -11,14 +11,13 @@ from millmark.ledger.provenance.reader import unit
 from millmark.ledger.provenance.worklist import Task, find_proposals
 from millmark.ledger.records import AssignmentState, LotState, OrderState
 from millmark.ledger.store.rows import AssignmentRow, LotRow, OperationRow, OrderRow, StreamRow, gates_of
+from millmark.services.acts import Body, EntryError
 from millmark.services.planning import consent, errors
 from millmark.services.portal.acting import acts
-from millmark.services.portal.acting.things import About, Body, EntryError, Field, FieldKind, Option, Scene
+from millmark.services.portal.acting.acts import stage
+from millmark.services.portal.acting.things import Option, Scene
 
 LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
-NOTE = Field("note", FieldKind.LONG, "claims.note", required=False)
-"""A remark that stays in the company's book; the ledger has its fingerprint."""
-REASON = Field("reason", FieldKind.LONG, "reason.text")
 _OPEN = (OrderState.PLACED, OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
 _ASSIGNABLE = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION, OrderState.COMPLETED)
 
@@ -124,61 +123,35 @@ def sort_lots(body: Body, _: Scene) -> Body:
     return {**body, "lots": sorted(set(body.get("lots", ())))}
 
 
-ORDER_ACTS = (
-    acts.Act("acceptOrder", About.ORDER, (NOTE,), offered=_is_asked),
-    acts.Act("rejectOrder", About.ORDER, (REASON,), offered=_is_asked, grave=True),
-    acts.Act(
-        "proposeAssignment",
-        About.ORDER,
-        (
-            Field("operation", FieldKind.CHOICE, options=_operations, numeric=True),
-            Field("machine", FieldKind.CHOICE, options=acts.machines, numeric=True),
-            NOTE,
-        ),
-        follows=lambda scene: {"order": f"0x{scene.thing.key}"},
-        offered=_may_assign,
-    ),
-    acts.Act("completeOrder", About.ORDER, (NOTE,), offered=_is_made),
-    acts.Act(
+ORDERS = (
+    stage("acceptOrder", _is_asked),
+    stage("rejectOrder", _is_asked),
+    stage("proposeAssignment", _may_assign, options={"operation": _operations}),
+    stage("completeOrder", _is_made),
+    stage(
         "confirmDelivery",
-        About.ORDER,
-        (Field("lots", FieldKind.MANY, required=False, options=_delivered, label="delivered"), NOTE),
-        offered=lambda scene: _order(scene).state == OrderState.COMPLETED and _order(scene).buyer == scene.company,
+        lambda scene: _order(scene).state == OrderState.COMPLETED and _order(scene).buyer == scene.company,
+        options={"lots": _delivered},
         complete=sort_lots,
     ),
-    acts.Act(
+    stage(
         "acceptRevision",
-        About.ORDER,
-        offered=lambda scene: bool(_proposal(scene, Task.AGREE_REVISION)),
+        lambda scene: bool(_proposal(scene, Task.AGREE_REVISION)),
         proposal=lambda scene: _proposal(scene, Task.AGREE_REVISION),
     ),
-    acts.Act(
+    stage(
         "endOrder",
-        About.ORDER,
-        (NOTE,),
-        offered=lambda scene: bool(_proposal(scene, Task.AGREE_END)),
+        lambda scene: bool(_proposal(scene, Task.AGREE_END)),
         proposal=lambda scene: _proposal(scene, Task.AGREE_END),
-        grave=True,
     ),
-    acts.Act(
+    stage(
         "proposeRevision",
-        About.ORDER,
-        (
-            Field("due_at", FieldKind.MOMENT, "terms.due_at", initial=_due),
-            Field("quantity", FieldKind.NUMBER, "terms.quantity", required=False, initial=_quantity),
-            Field("unit", member="terms.unit", required=False, initial=lambda scene: unit(_order(scene).unit)),
-        ),
-        offered=lambda scene: _is_party(scene, *_OPEN),
+        lambda scene: _is_party(scene, *_OPEN),
+        initial={"due_at": _due, "quantity": _quantity, "unit": lambda scene: unit(_order(scene).unit)},
         complete=_revise,
     ),
-    acts.Act("cancelOrder", About.ORDER, (REASON,), offered=_may_cancel, grave=True),
-    acts.Act(
-        "proposeEnd",
-        About.ORDER,
-        (REASON,),
-        offered=lambda scene: _is_party(scene, OrderState.IN_PRODUCTION, OrderState.COMPLETED),
-        grave=True,
-    ),
+    stage("cancelOrder", _may_cancel),
+    stage("proposeEnd", lambda scene: _is_party(scene, OrderState.IN_PRODUCTION, OrderState.COMPLETED)),
 )
 
 
@@ -202,12 +175,6 @@ def accept_row(body: Body, scene: Scene) -> Body:
 
 # Acts about assignments: by the owner of the machine, and by the coordinator.
 
-NEW_LOT = (
-    Field("identifier"),
-    Field("quantity", FieldKind.NUMBER),
-    Field("unit", initial=lambda _: "H87"),
-)
-"""What every new lot is given."""
 _MADE = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
 
 
@@ -218,6 +185,10 @@ def _assignment(scene: Scene) -> AssignmentRow:
 def _is_own(scene: Scene, *states: AssignmentState) -> bool:
     row = _assignment(scene)
     return row.owner == scene.company and row.state in states
+
+
+def _is_started(scene: Scene) -> bool:
+    return _is_own(scene, AssignmentState.STARTED)
 
 
 def _assigned_order(scene: Scene) -> OrderRow | None:
@@ -253,69 +224,34 @@ def _measurements(scene: Scene) -> list[Option]:
     return [] if stream is None else acts.measurement_options(scene.reader, [stream], row.stream_size)
 
 
+def _of_operation(scene: Scene) -> Body:
+    row = _assignment(scene)
+    return {"order": f"0x{row.order.hex()}", "operation": row.operation}
+
+
 def _unbound(scene: Scene) -> list[Option]:
     """Lots of the company that belong to no order."""
     return acts.lot_options(scene.reader, (row for row in acts.held_lots(scene) if row.order is None))
 
 
-def _moments(_: Scene) -> list[Option]:
-    return [Option(one, key=f"act.moment.{one}") for one in ("start", "finish")]
-
-
-ASSIGNMENT_ACTS = (
-    acts.Act("acceptAssignment", About.ASSIGNMENT, (NOTE,), offered=_may_accept, complete=accept_row),
-    acts.Act(
-        "declineAssignment",
-        About.ASSIGNMENT,
-        (REASON,),
-        offered=lambda scene: _is_own(scene, AssignmentState.PROPOSED),
-        grave=True,
-    ),
-    acts.Act(
-        "startAssignment",
-        About.ASSIGNMENT,
-        (Field("stream", FieldKind.CHOICE, options=_streams), NOTE),
-        offered=_may_start,
-    ),
-    acts.Act(
+STAGED = (
+    *ORDERS,
+    stage("acceptAssignment", _may_accept, complete=accept_row),
+    stage("declineAssignment", lambda scene: _is_own(scene, AssignmentState.PROPOSED)),
+    stage("startAssignment", _may_start, options={"stream": _streams}),
+    stage(
         "finishAssignment",
-        About.ASSIGNMENT,
-        (
-            Field("measurement", FieldKind.CHOICE, required=False, options=_measurements),
-            acts.LEAF_INDEX,
-            acts.LEAF_HASH,
-        ),
-        offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
+        _is_started,
+        options={"measurement": _measurements},
         complete=lambda body, scene: acts.choose_measurement(body, _assignment(scene).stream),
     ),
-    acts.Act(
-        "commissionLot",
-        About.ASSIGNMENT,
-        (*NEW_LOT, NOTE),
-        follows=lambda scene: {
-            "order": f"0x{_assignment(scene).order.hex()}",
-            "operation": _assignment(scene).operation,
-        },
-        offered=lambda scene: _is_own(scene, AssignmentState.STARTED),
-    ),
-    acts.Act(
+    stage("commissionLot", _is_started, follows=_of_operation),
+    stage(
         "allocateLot",
-        About.ASSIGNMENT,
-        (Field("lot", FieldKind.CHOICE, options=_unbound), NOTE),
+        lambda scene: _is_started(scene) and bool(_unbound(scene)),
+        options={"lot": _unbound},
         follows=lambda scene: {"operation": _assignment(scene).operation},
-        offered=lambda scene: _is_own(scene, AssignmentState.STARTED) and bool(_unbound(scene)),
     ),
-    acts.Act(
-        "readRegister",
-        About.ASSIGNMENT,
-        (
-            Field("moment", FieldKind.CHOICE, options=_moments),
-            Field("register_wh", FieldKind.NUMBER),
-            Field("made", FieldKind.NUMBER, "quantity", required=False),
-        ),
-        offered=lambda scene: _is_own(scene, AssignmentState.ACCEPTED, AssignmentState.STARTED),
-        # The entry has its time, and others may come before it.
-        later=("size", "root"),
-    ),
-    acts.Act("cancelAssignment", About.ASSIGNMENT, (REASON,), offered=_may_cancel_assignment, grave=True),
+    stage("readRegister", lambda scene: _is_own(scene, AssignmentState.ACCEPTED, AssignmentState.STARTED)),
+    stage("cancelAssignment", _may_cancel_assignment),
 )

@@ -20,8 +20,8 @@ from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.store.rows import CustodyChangeRow, LotRow, OrderRow, RecordHistoryRow, RecordRow
 from millmark.services.access import Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import ACTS, FORMS, Form
 from millmark.services.portal.acting.acting import Acting, Draft, Offer
-from millmark.services.portal.acting.acts import Act
 from millmark.services.portal.acting.things import Filled, FormUsedError, Sent, Value, named, read_query
 from millmark.services.portal.pages import OWNER, FormRefusedError, Forms, Number, PageRoute, Pages, principal_of
 from millmark.services.portal.people import safe_path
@@ -124,10 +124,10 @@ class RecordPages:
         headers = {"Refresh": str(every)} if reloads else {}
         return self.pages.render(request, "record.html", headers=headers, forms=self.forms, **values)
 
-    def _find_act(self, name: str, kind: str) -> Act | None:
-        """The act of that name, if it makes records of this kind."""
-        act = self.acting.acts.get(name)
-        return act if act is not None and act.operation == f"{kind[:1].lower()}{kind[1:]}" else None
+    def _find_act(self, name: str, kind: str) -> Form | None:
+        """The form of that name, if its act makes records of this kind."""
+        found = FORMS.get(name)
+        return found if found is not None and ACTS[found.operation].kind == kind else None
 
     def _find_row(self, status: RecordStatus) -> RecordRow | None:
         """The record as the index has it by now."""
@@ -136,11 +136,11 @@ class RecordPages:
         with open_reader(self.acting.store) as reader:
             return reader.rows.get(RecordRow, status.contract, status.sequence)
 
-    def _find_outcome(self, row: RecordRow, act: Act) -> Outcome | None:
+    def _find_outcome(self, row: RecordRow, act: Form) -> Outcome | None:
         with open_reader(self.acting.store) as reader:
             return find_outcome(reader, row, lasts=bool(act.opens))
 
-    def _find_next(self, request: Request, act: Act, row: RecordRow) -> tuple[Offer, ...]:
+    def _find_next(self, request: Request, act: Form, row: RecordRow) -> tuple[Offer, ...]:
         """The button for the step that has to follow, if it is possible now."""
         return self.acting.offers_on(request.state.principal, act.about, row.subject.hex(), act.then)
 
@@ -195,11 +195,11 @@ class ActingPages:
 
     def open(self, request: Request, name: str, entries: Filled) -> Response:
         """A new form with entries: of its link, or of a page that comes before it. Raises as `show`."""
-        act = self.acting.find(principal_of(request), name)
-        filled = {one.name: entries[one.name] for one in act.fields if one.name in entries}
-        draft = self.acting.draft(principal_of(request), act, _named(entries), filled, None)
+        staged = self.acting.find(principal_of(request), name)
+        filled = {one.name: entries[one.name] for one in staged.form.fields if one.name in entries}
+        draft = self.acting.draft(principal_of(request), staged, _named(entries), filled, None)
         key = secrets.token_urlsafe(24)
-        if act.is_short and draft.offered:
+        if draft.form.is_short and draft.offered:
             return self._summarise(request, draft, key)
         return self._form(request, draft, key, is_new=True)
 
@@ -216,7 +216,7 @@ class ActingPages:
         found = None if draft.entered.body is None else self.acting.desk.find(self.acting.wish(draft, key), principal)
         if found is not None:
             return _to_record(found, draft)
-        used = self.acting.desk.used(draft.act.operation, key, principal)
+        used = self.acting.desk.used(draft.form.operation, key, principal)
         if used is not None:
             return self._form(request, draft, key, FormUsedError("the form was sent before, with other entries"), used)
         refused = self._refuse(request, draft, key)
@@ -234,9 +234,9 @@ class ActingPages:
         key = _one(sent, "key")
         if not _KEY.fullmatch(key):
             raise FormRefusedError("the form has no key of its own", hint="load the form again")
-        act = self.acting.find(principal_of(request), name)
+        staged = self.acting.find(principal_of(request), name)
         filled = {name: values for name, values in sent.items() if name not in _OWN}
-        return self.acting.draft(principal_of(request), act, _named(sent), filled, _one(sent, "seen")), key
+        return self.acting.draft(principal_of(request), staged, _named(sent), filled, _one(sent, "seen")), key
 
     def _refuse(self, request: Request, draft: Draft, key: str) -> Response | None:
         """The form again, if the draft cannot be recorded as it stands."""
@@ -275,14 +275,14 @@ class ActingPages:
         return self._render(request, "act_summary.html", draft, key, 200, summary=summary, wrong={}, error=None)
 
     def _render(self, request: Request, template: str, draft: Draft, key: str, status: int, **values: Any) -> Response:
-        shown: dict[str, Any] = {"act": draft.act, "draft": draft, "key": key, "seen": draft.thing.seen}
+        shown: dict[str, Any] = {"draft": draft, "key": key, "seen": draft.thing.seen}
         return self.pages.render(request, template, status, forms=self.forms, **shown, **values)
 
 
 def _to_record(number: int, draft: Draft) -> Response:
     # 303 makes the browser follow with GET, so that a reload does not send the form again.
-    back = draft.act.leads_to or draft.thing.path
-    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': back, 'form': draft.act.name})}", 303)
+    back = draft.form.leads_to or draft.thing.path
+    return RedirectResponse(f"/portal/records/{number}?{urlencode({'back': back, 'form': draft.form.name})}", 303)
 
 
 def _named(sent: Filled) -> dict[str, str]:

@@ -10,16 +10,16 @@ from typing import cast
 
 from millmark.ledger.errors import MillmarkError, NotFoundError
 from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, find_concerned, reach
-from millmark.ledger.records import CertificateState, LotState, ModelState, NoteKind, Role, Verdict
+from millmark.ledger.records import CertificateState, LotState, ModelState, Role
 from millmark.ledger.store import rows
 from millmark.quality.errors import QualityError
+from millmark.services.acts import Body, EntryError
 from millmark.services.inspections.extracts import build_challenge, find_fault, find_kept_extract, find_kept_inference
 from millmark.services.portal.acting import things
-from millmark.services.portal.acting.acts import Act, choose_measurement, measurement_options
+from millmark.services.portal.acting.acts import choose_measurement, measurement_options, stage
 from millmark.services.portal.acting.lots import lot_of, order_of
-from millmark.services.portal.acting.orders import REASON
 from millmark.services.setpoints import SetpointState
-from millmark.services.setpoints.inbox import ACCEPTED, REFUSED, state_of
+from millmark.services.setpoints.inbox import state_of
 from millmark.services.setpoints.repository import SetpointRepository, SetpointRow
 
 _VALID_FOR = timedelta(days=365)
@@ -37,10 +37,6 @@ def _may_certify(scene: things.Scene) -> bool:
     return by_procedure and lot_of(scene).state != LotState.SPENT
 
 
-def _verdicts(_: things.Scene) -> list[things.Option]:
-    return [things.Option(one.name.lower(), key=f"act.verdict.{one.name}") for one in (Verdict.PASS, Verdict.FAIL)]
-
-
 def _until(scene: things.Scene) -> str:
     now = datetime.fromtimestamp(scene.reader.cursor.block_time, UTC)
     return (now + _VALID_FOR).strftime("%Y-%m-%dT00:00")
@@ -53,7 +49,7 @@ def _measurements(scene: things.Scene) -> list[things.Option]:
     return measurement_options(scene.reader, [one for one in streams if one.machine])
 
 
-def _certify(body: things.Body, scene: things.Scene) -> things.Body:
+def _certify(body: Body, scene: things.Scene) -> Body:
     """Certifies by a procedure, without a model: the SHA-256 of its name stands in the place of an inference."""
     procedure = str(body["claims"]["procedure"])
     digest = hashlib.sha256(procedure.encode()).hexdigest()
@@ -142,70 +138,8 @@ def _is_own_machine(scene: things.Scene) -> bool:
     return row.owner == scene.company and not row.retired_at
 
 
-QUALITY_ACTS = (
-    Act(
-        "issueCertificate",
-        things.About.LOT,
-        (
-            things.Field("verdict", things.FieldKind.CHOICE, options=_verdicts),
-            things.Field("procedure", things.FieldKind.LONG, "claims.procedure"),
-            things.Field("measurement", things.FieldKind.CHOICE, options=_measurements),
-            things.Field("expires_at", things.FieldKind.MOMENT, initial=_until),
-        ),
-        offered=_may_certify,
-        complete=_certify,
-        called="certifyLot",
-    ),
-    Act("demandOpening", things.About.CERTIFICATE, offered=_may_demand),
-    Act(
-        "openCertificate",
-        things.About.CERTIFICATE,
-        (things.Field("publish_window", things.FieldKind.TICK),),
-        offered=_may_open,
-        tells=_tell_outcome,
-    ),
-    Act("revokeCertificate", things.About.CERTIFICATE, (REASON,), offered=_may_revoke, grave=True),
-    Act(
-        "approveModel",
-        things.About.MODEL,
-        (things.Field("report", things.FieldKind.LONG, "report.text"),),
-        offered=lambda scene: _model(scene).state == ModelState.REGISTERED and _model(scene).inspector != scene.company,
-    ),
-    Act(
-        "openModel",
-        things.About.MODEL,
-        (things.Field("open", things.FieldKind.TICK),),
-        offered=lambda scene: _is_own_model(scene, ModelState.REGISTERED, ModelState.APPROVED),
-    ),
-    Act(
-        "retireModel",
-        things.About.MODEL,
-        (REASON,),
-        offered=lambda scene: _is_own_model(scene, ModelState.APPROVED),
-        grave=True,
-    ),
-    Act(
-        "withdrawModel",
-        things.About.MODEL,
-        (things.Field("defective_since", things.FieldKind.MOMENT, initial=_since), REASON),
-        offered=_may_withdraw,
-        grave=True,
-    ),
-    Act(
-        "openStream",
-        things.About.MACHINE,
-        (things.Field("identifier", label="stream_name"),),
-        follows=lambda scene: {"machine": int(scene.thing.key)},
-        offered=_is_own_machine,
-    ),
-    Act("retireMachine", things.About.MACHINE, (REASON,), offered=_is_own_machine, grave=True),
-)
-
-
 # Acts of quality cases: a recall notice, and what answers it. All are notes on lots.
 
-_LOTS = things.Field("lots", things.FieldKind.HIDDEN, label="notedLots")
-"""Numbers of lots, which are shorter than their subjects: they have to fit into an address."""
 _MAX_DIGITS = 15
 
 
@@ -214,13 +148,13 @@ def name_lots(lots: Sequence[rows.LotRow]) -> str:
     return "-".join(str(lot.number) for lot in lots)
 
 
-def _complete(kind: NoteKind, body: things.Body, scene: things.Scene) -> things.Body:
+def _name_lots(body: Body, scene: things.Scene) -> Body:
     """Raises EntryError for what names no lots."""
     numbers = str(body.pop("lots", ""))
     named_lots = _lots(scene, numbers)
     if len(named_lots) != len(set(numbers.split("-"))):
-        raise things.EntryError("entry.wrong")
-    return {**body, "subjects": sorted(f"0x{row.subject.hex()}" for row in named_lots), "kind": int(kind)}
+        raise EntryError("entry.wrong")
+    return {**body, "subjects": sorted(f"0x{row.subject.hex()}" for row in named_lots)}
 
 
 def _lots(scene: things.Scene, numbers: str) -> list[rows.LotRow]:
@@ -229,7 +163,7 @@ def _lots(scene: things.Scene, numbers: str) -> list[rows.LotRow]:
     if not 0 < len(parts) <= MOST_NOTED or not all(
         part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts
     ):
-        raise things.EntryError("entry.wrong")
+        raise EntryError("entry.wrong")
     return scene.reader.rows.among(rows.LotRow, "number", {int(part) for part in parts})
 
 
@@ -237,7 +171,7 @@ def _filled_lots(filled: things.Filled, scene: things.Scene) -> list[rows.LotRow
     """The lots that a form names; none for an entry that cannot be recorded."""
     try:
         return _lots(scene, next(iter(filled.get("lots", ())), ""))
-    except things.EntryError:
+    except EntryError:
         return []
 
 
@@ -260,52 +194,7 @@ def _tell_reach(filled: things.Filled, scene: things.Scene) -> list[things.Line]
     return [*lines, *found] if lines else []
 
 
-def _text(*, required: bool) -> things.Field:
-    return things.Field("text", things.FieldKind.LONG, "claims.text", required=required, label="noticeText")
-
-
-NOTE_ACTS = (
-    Act(
-        "note",
-        fields=(_LOTS, _text(required=True)),
-        complete=lambda body, scene: _complete(NoteKind.RECALL_NOTICE, body, scene),
-        called="recallNotice",
-        tells=_tell_reach,
-        opens="cases",
-        grave=True,
-        leads_to="/portal/cases",
-    ),
-    Act(
-        "note",
-        fields=(_LOTS, _text(required=False)),
-        complete=lambda body, scene: _complete(NoteKind.ACKNOWLEDGEMENT, body, scene),
-        called="acknowledgeNotice",
-        tells=_tell_lots,
-        leads_to="/portal/cases",
-    ),
-    Act(
-        "note",
-        fields=(_LOTS, _text(required=True)),
-        complete=lambda body, scene: _complete(NoteKind.RESOLUTION, body, scene),
-        called="resolveNotice",
-        tells=_tell_lots,
-        leads_to="/portal/cases",
-    ),
-    Act(
-        "note",
-        fields=(_LOTS, _text(required=True)),
-        complete=lambda body, scene: _complete(NoteKind.RESOLUTION, body, scene),
-        called="closeCase",
-        tells=_tell_lots,
-        grave=True,
-        leads_to="/portal/cases",
-    ),
-)
-
-
 # Acts about proposed setpoints, by the operator of the machine.
-
-_WHY = things.Field("reason", things.FieldKind.LONG, "reason_text", label="why")
 
 
 def _is_open(scene: things.Scene) -> bool:
@@ -317,26 +206,6 @@ def _is_open(scene: things.Scene) -> bool:
     return state_of(scene.reader.book, repository, row, int(time.time())) is SetpointState.OPEN
 
 
-SETPOINT_ACTS = (
-    Act(
-        "answerSetpoint",
-        things.About.SETPOINT,
-        follows=lambda _: {"answer": ACCEPTED},
-        offered=_is_open,
-        called="acceptSetpoint",
-    ),
-    Act(
-        "answerSetpoint",
-        things.About.SETPOINT,
-        (_WHY,),
-        follows=lambda _: {"answer": REFUSED},
-        offered=_is_open,
-        called="refuseSetpoint",
-        grave=True,
-    ),
-)
-
-
 # What a company can do against a recovery of its keys that it did not ask for.
 
 
@@ -345,4 +214,31 @@ def _is_being_recovered(scene: things.Scene) -> bool:
     return any(not one.objected for one in found)
 
 
-RECOVERY_ACTS = (Act("objectToRecovery", things.About.NOTHING, offered=_is_being_recovered, grave=True),)
+STAGED = (
+    stage(
+        "certifyLot",
+        _may_certify,
+        options={"measurement": _measurements},
+        initial={"expires_at": _until},
+        complete=_certify,
+    ),
+    stage("demandOpening", _may_demand),
+    stage("openCertificate", _may_open, tells=_tell_outcome),
+    stage("revokeCertificate", _may_revoke),
+    stage(
+        "approveModel",
+        lambda scene: _model(scene).state == ModelState.REGISTERED and _model(scene).inspector != scene.company,
+    ),
+    stage("openModel", lambda scene: _is_own_model(scene, ModelState.REGISTERED, ModelState.APPROVED)),
+    stage("retireModel", lambda scene: _is_own_model(scene, ModelState.APPROVED)),
+    stage("withdrawModel", _may_withdraw, initial={"defective_since": _since}),
+    stage("openStream", _is_own_machine),
+    stage("retireMachine", _is_own_machine),
+    stage("recallNotice", complete=_name_lots, tells=_tell_reach),
+    stage("acknowledgeNotice", complete=_name_lots, tells=_tell_lots),
+    stage("resolveNotice", complete=_name_lots, tells=_tell_lots),
+    stage("closeCase", complete=_name_lots, tells=_tell_lots),
+    stage("acceptSetpoint", _is_open),
+    stage("refuseSetpoint", _is_open),
+    stage("objectToRecovery", _is_being_recovered),
+)

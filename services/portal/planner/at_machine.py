@@ -21,11 +21,12 @@ from millmark.ledger.records import Role
 from millmark.ledger.store.rows import OrderRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
+from millmark.services.acts import About
 from millmark.services.pictures.gantt import BarTone
 from millmark.services.planning import consent, errors, papers
 from millmark.services.planning.reading import Shelf, find_claims, reading
 from millmark.services.portal.acting.acting import Acting, Offer
-from millmark.services.portal.acting.things import About, Filled, Sent
+from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.board import Work, read_work
 from millmark.services.portal.pages import Forms, Number, PageRoute, Pages, principal_of
 from millmark.services.portal.planner.coordinating import Workshop, form_key, key_of, name_reader, one

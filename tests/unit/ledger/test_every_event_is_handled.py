@@ -15,7 +15,7 @@ from millmark.ledger.events import EVENTS, Event, LedgerEvent, signature_of
 from millmark.ledger.index.projections import PROJECTIONS
 from millmark.ledger.records import RECORD_TYPES, ClaimsRoot, Contract, Record
 from millmark.ledger.verify._replay import RULES
-from millmark.services.gateway.recording.writes import LEFT_OUT, WRITES
+from millmark.services.acts import ACTS, NO_ACTS
 
 ROOT = Path(__file__).parents[3]
 Handled: TypeAlias = "Callable[[type[Event]], bool]"
@@ -69,7 +69,8 @@ def judged(kind: type[Event]) -> bool:
 
 
 def asked_for(kind: type[Event]) -> bool:
-    return record_of(kind) in {write.kind for write in WRITES} | LEFT_OUT.keys()
+    record = record_of(kind)
+    return record is not None and record.__name__ in {one.kind for one in ACTS.values()} | NO_ACTS.keys()
 
 
 def in_the_document(kind: type[Event]) -> bool:
@@ -118,7 +119,7 @@ PLACES: dict[str, Handled] = {
     "ledger/BUNDLE.md: signature and fields": in_the_document,
     "ledger/VISIBLE.md: its fields": in_the_page,
     "services/portal/catalogue/visible.zh.json: its name": translated,
-    "services/gateway/recording/writes.py: a route, or left_out.py a reason": asked_for,
+    "services/acts: an act, or in NO_ACTS a reason": asked_for,
     "tests/bench/gas.py, tests/vectors/gas.json: what it costs": measured,
     "tests/support/fake_ledger.py or bundle_world.py, test_index_projections.py: told to the index": lambda kind: (
         written_in("tests/support/fake_ledger.py", "tests/unit/ledger/test_index_projections.py")(kind)

@@ -18,11 +18,11 @@ from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.rows import OrderRow, ParticipantRow
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import PersonRole
+from millmark.services.acts import FORMS, Kind
 from millmark.services.audit import AuditLog
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.handover.table import TABLE, Gets
-from millmark.services.portal.acting.acting import ACTS
 from millmark.services.portal.acting.pages import RecordPages
 from millmark.services.portal.acting.things import Desk, Wish
 from millmark.services.portal.pages import read_catalogues
@@ -402,9 +402,10 @@ def test_no_page_of_an_act_has_a_word_that_is_in_no_catalogue(
 def test_each_act_is_an_operation_with_words(site: ActingSite) -> None:
     operations = {write.operation: write for write in WRITES}
     for catalogue in read_catalogues().values():
-        for one in ACTS:
+        for one in FORMS.values():
             assert one.operation in operations
-            keys = [f"act.{one.name}", f"act.{one.name}.title", f"act.{one.name}.will", *(f.word for f in one.fields)]
+            labels = [field.word for field in one.fields if field.kind is not Kind.HIDDEN]
+            keys = [f"act.{one.name}", f"act.{one.name}.title", f"act.{one.name}.will", *labels]
             missing = [key for key in keys if not catalogue.knows(key)]
             assert not missing, (catalogue.language, missing)
 
@@ -417,7 +418,7 @@ def test_each_form_says_which_companies_are_sent_what_is_written(site: ActingSit
     # What is written here goes on with the second step.
     nobody = {"sendBack"}
     for catalogue in read_catalogues().values():
-        for one in ACTS:
+        for one in FORMS.values():
             own = [f"act.reach.{name}" for name in (one.name, one.operation) if catalogue.knows(f"act.reach.{name}")]
             written = any(field.is_written for field in one.fields)
             if written and one.name not in nobody:

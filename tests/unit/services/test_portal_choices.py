@@ -13,11 +13,12 @@ from millmark.ledger.provenance import open_reader
 from millmark.ledger.records import LotState, Role
 from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import LotRow, MachineRow, ParticipantRow
+from millmark.services.acts import About, Form
 from millmark.services.portal.acting import acts
 from millmark.services.portal.acting.acting import Acting
-from millmark.services.portal.acting.acts import Act, Acts, companies, machines
+from millmark.services.portal.acting.acts import Staged, companies, machines
 from millmark.services.portal.acting.lots import _may_pack, mates
-from millmark.services.portal.acting.things import About, Scene, Thing, find_thing
+from millmark.services.portal.acting.things import Scene, Thing, find_thing
 from tests.support.fake_world import BUYER, SMITH, World, build_world
 from tests.support.stores import new_store
 
@@ -92,8 +93,9 @@ def test_of_named_acts_no_others_are_asked(world: World) -> None:
         def may(self, *_: object) -> bool:
             return True
 
-    acts = Acts([Act("costly", About.LOT, offered=refuse), Act("wanted", About.LOT)])
-    acting = Acting(world.store, Desk(), acts)  # type: ignore[arg-type]  # it is asked for permissions alone
+    costly, wanted = (Form("quarantineLot", name, About.LOT) for name in ("costly", "wanted"))
+    staged = {"costly": Staged(costly, offered=refuse), "wanted": Staged(wanted)}
+    acting = Acting(world.store, Desk(), staged)  # type: ignore[arg-type]  # it is asked for permissions alone
     with open_reader(world.store) as reader:
         scene = Scene(reader, find_thing(reader, About.LOT, world.lots["hip 1"].hex(), ""), SMITH)
         assert [one.name for one in acting.offers(None, scene, "wanted")] == ["wanted"]  # type: ignore[arg-type]  # as above

@@ -46,7 +46,6 @@ from millmark.ledger.store.rows import (
 )
 from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway.recording.writes import WRITES
-from millmark.services.portal.acting.acting import ACTS, LEFT_TO_API
 from millmark.services.portal.acting.things import STATES
 from millmark.services.portal.pages import Language, _word, read_catalogues
 from tests.support.company_site import Day
@@ -297,23 +296,12 @@ def test_an_auditor_approves_a_model_and_its_inspector_may_not(day: Day) -> None
 # What is declared
 
 
-def test_every_operation_has_a_form_or_a_reason() -> None:
-    operations = {write.operation for write in WRITES}
-    acts = {one.operation for one in ACTS}
-    elsewhere = {"placeOrder", "note"}
-    """Of the order wizard and of quality cases."""
-    assert acts | LEFT_TO_API.keys() | elsewhere == operations
-    assert not acts & LEFT_TO_API.keys()
-    assert len({one.name for one in ACTS}) == len(list(ACTS))
-
-
 def test_every_field_of_a_record_has_a_word() -> None:
     from dataclasses import fields  # noqa: PLC0415
 
     from millmark.services.gateway.recording.bodies import struct_of  # noqa: PLC0415
 
-    acts = {one.operation for one in ACTS}
-    kinds = [write.kind for write in WRITES if write.operation in acts]
+    kinds = [write.kind for write in WRITES if write.act.forms]
     names = {field.name for kind in kinds for one in {kind, struct_of(kind)} for field in fields(one)}
     nested = {"transformation", "rework", "statement", "opening", "lots_"}
     for catalogue in read_catalogues().values():
