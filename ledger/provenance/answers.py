@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.events import Event
+from millmark.ledger.events import Event, once
 from millmark.ledger.records import (
     AssignmentState,
     CertificateStatus,
@@ -74,7 +74,7 @@ def answer_of(kind: type[A], row: object, /, **given: object) -> A:
     return kind(**found, **given)
 
 
-@cache
+@once
 def _copied(
     kind: type, row: type, given: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:

@@ -6,7 +6,7 @@ Examples are built from the real view classes, so the type checker and a test ke
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar, get_type_hints
@@ -82,8 +82,7 @@ _OF_TYPE: dict[object, object] = {int: 1, bool: False, str: "", bytes: b"\x77" *
 
 def _example(kind: type[A], **given: object) -> A:
     """An answer whose members that are not given have some value of their type: None where they may."""
-    hints = get_type_hints(kind)
-    rest = {one.name: _OF_TYPE.get(hints[one.name]) for one in fields(kind) if one.name not in given}
+    rest = {name: _OF_TYPE.get(hint) for name, hint in get_type_hints(kind).items() if name not in given}
     return kind(**rest, **given)
 
 

@@ -24,7 +24,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from millmark.ledger.chain import load_abi
-from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Type, Word, certificates, struct_of
+from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Type, Word, certificates, once, struct_of
 from millmark.ledger.index.projections import PROJECTIONS
 from millmark.ledger.provenance import answers
 from millmark.ledger.records import RECORD_TYPES, Packed, Record, snake_case
@@ -98,7 +98,7 @@ def names_in(node: ast.AST) -> set[str]:
     return found | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-@functools.cache
+@once
 def said_by(function: Callable[..., Any]) -> set[str]:
     """The names in a function, and in those of its module that it calls."""
     functions = functions_in(inspect.getsource(sys.modules[function.__module__]))
@@ -119,18 +119,18 @@ def closure(name: str, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
     return found
 
 
-@functools.cache
+@once
 def rows_of(kind: type[Event]) -> tuple[type, ...]:
     """The rows that the kind's projection reads or writes."""
     return tuple(getattr(rows, name) for name in sorted(said_by(PROJECTIONS[kind])) if name.endswith("Row"))
 
 
-@functools.cache
+@once
 def columns_of(kind: type[Event]) -> set[str]:
     return {column.name for row in rows_of(kind) for column in dataclasses.fields(row)}
 
 
-@functools.cache
+@once
 def projected(kind: type[Event]) -> set[str]:
     """What the projection reads by name, or copies to columns of the same name."""
     said = said_by(PROJECTIONS[kind])
@@ -141,7 +141,7 @@ def projected(kind: type[Event]) -> set[str]:
 def answers_by_row() -> Mapping[str, set[type]]:
     """The answers that the library builds of each kind of row: in the same function."""
     found = defaultdict[str, set[type]](set)
-    known = {name: one for name, one in vars(answers).items() if dataclasses.is_dataclass(one)}
+    known = {name: one for name, one in vars(answers).items() if isinstance(one, type)}
     for path in sorted((ROOT / "ledger" / "provenance").glob("*.py")):
         for node in ast.walk(parsed(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef):
@@ -152,17 +152,18 @@ def answers_by_row() -> Mapping[str, set[type]]:
     return found
 
 
-@functools.cache
+@once
 def answers_of(kind: type[Event]) -> set[type]:
     return {one for row in rows_of(kind) for one in answers_by_row()[row.__name__]}
 
 
-@functools.cache
+@once
 def answered(kind: type[Event]) -> set[str]:
-    return {member.name for answer in answers_of(kind) for member in dataclasses.fields(answer)}
+    found = (answer for answer in answers_of(kind) if dataclasses.is_dataclass(answer))
+    return {member.name for answer in found for member in dataclasses.fields(answer)}
 
 
-@functools.cache
+@once
 def record_of(kind: type[Event]) -> type[Record]:
     """The call that leaves the event behind."""
     calls = [one for one in RECORD_TYPES if one.contract is kind.contract]
@@ -194,7 +195,7 @@ def _properties(schema: Any) -> Iterator[str]:
         yield from _properties(inner)
 
 
-@functools.cache
+@once
 def asked(kind: type[Event]) -> set[str]:
     """What a caller of the API gives, and what follows from the path."""
     write = write_of(kind)
@@ -225,14 +226,14 @@ def given_in(node: ast.AST) -> set[str]:
     return found | {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
-@functools.cache
+@once
 def commanded(kind: type[Event]) -> set[str]:
     write = write_of(kind)
     assert write is not None
     return {*commands()[snake_case(write.operation)], *commands()[write.kind.__name__], *write.given}
 
 
-@functools.cache
+@once
 def entered(kind: type[Event]) -> set[str]:
     """What the forms of its operation ask for, or derive from their thing."""
     write = write_of(kind)
@@ -311,8 +312,12 @@ def papers() -> dict[str, Place]:
         if f"facts: {CertificateFacts.__name__}" in source:
             place = f"{path.parent.relative_to(ROOT).as_posix()}: in what is made of a certificate"
             said = frozenset(re.findall(r"facts\.(\w+)", source))
-            found[place] = has(lambda _, said=said: said, is_certificate)  # type: ignore[misc]  # bound now
+            found[place] = Place(functools.partial(_is_said, said), is_certificate)
     return found
+
+
+def _is_said(said: Collection[str], field: Field) -> bool:
+    return any(name in said for name in field.names)
 
 
 def is_stored(field: Field) -> bool:
