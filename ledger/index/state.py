@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import IndexHaltedError, StoreError
-from millmark.ledger.events import Event, Recorded
+from millmark.ledger.events import Event, Recorded, once
 from millmark.ledger.store import Cell, Rows, Store, key_of, values_of
 from millmark.ledger.store.repository import Change
 from millmark.ledger.store.rows import ChainIdentityRow, CursorRow
@@ -114,7 +113,7 @@ def copy_to(row: object, source: object, /, **given: object) -> None:
         setattr(row, name, given[name] if name in given else getattr(source, name))
 
 
-@cache
+@once
 def _plan(kind: type, sources: tuple[type, ...]) -> tuple[tuple[tuple[str, int], ...], dict[str, object]]:
     """The columns that sources have, each with the place of the first one, and the zeros of the others."""
     # Fields alone: an event has a `kind` and `subjects` besides, which are no values of columns so called.

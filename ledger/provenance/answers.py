@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias, TypeVar, get_args, get_origin, get_type
 import msgspec
 
 from millmark.ledger.canonical import to_hex
-from millmark.ledger.events import Event
+from millmark.ledger.events import Event, once
 from millmark.ledger.records import (
     AssignmentState,
     CertificateStatus,
@@ -84,7 +84,7 @@ def answer_of(kind: type[A], row: object, /, **given: object) -> A:
     return kind(**found, **given)
 
 
-@cache
+@once
 def _copied(
     kind: type, row: type, given: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:

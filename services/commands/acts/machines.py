@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from millmark.ledger.canonical import Json, parse_json
+from millmark.ledger.canonical import Json, parse_json, to_hex
 from millmark.ledger.errors import InputError
 from millmark.ledger.evidence import SALT_BYTES, EvidenceEntry, LeafKind, build_leaf_data
 from millmark.ledger.merkle import Tree, leaf_hash

@@ -19,7 +19,7 @@ from millmark.services.gateway.http import authentication, example_values, route
 from millmark.services.gateway.http import routes as http
 from millmark.services.interop.contexts.published import CONTEXT_MEDIA, CONTEXTS_PATH, published_contexts
 from millmark.services.interop.credentials import certificate
-from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer
+from millmark.services.interop.credentials.issuer import STATUS_PATH, Issuer, build_facts
 from millmark.services.interop.credentials.keys import Ed25519Key, add_proof, build_did_document
 from millmark.services.serving.requests import WholeNumber
 
@@ -109,20 +109,7 @@ def _encode(document: dict[str, Json]) -> bytes:
 _DID, _KEY_NAME = "did:web:gateway.example", "vc-2026"
 _LIST = "https://gateway.example/v1/status-lists/0"
 _KEY = Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-_FACTS = certificate.CertificateFacts(
-    chain_id=131277322940537,
-    ledger=b"\x22" * 20,
-    sequence=412,
-    lot=b"\x1a" * 32,
-    identifier=example_values.IDENTIFIER,
-    inspector=6,
-    model=9,
-    inference_digest=b"\x77" * 32,
-    verdict=records.Verdict.PASS,
-    claims_root=b"\xaa" * 32,
-    issued_at=1_772_443_800,
-    expires_at=1_803_979_800,
-)
+_FACTS = build_facts(example_values.certificate(), chain_id=example_values.CHAIN_ID, ledger=b"\x22" * 20)
 _METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TypeVar, get_type_hints
 
 from millmark.ledger import records
 from millmark.ledger.events.lots import LotsTransformed
@@ -17,6 +18,7 @@ from millmark.ledger.provenance import Certificate, answers
 from millmark.ledger.provenance.footprints import ContributionOf, FactorOf, LotFootprint
 from millmark.services.gateway.http.route_table import Examples
 
+A = TypeVar("A", bound=answers.Printable)
 IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 CHAIN_ID = 131277322940537
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -75,8 +77,18 @@ def footprint() -> LotFootprint:
     )
 
 
+_OF_TYPE: dict[object, object] = {int: 1, bool: False, str: "", bytes: b"\x77" * 32}
+
+
+def _example(kind: type[A], **given: object) -> A:
+    """An answer whose members that are not given have some value of their type: None where they may."""
+    rest = {name: _OF_TYPE.get(hint) for name, hint in get_type_hints(kind).items() if name not in given}
+    return kind(**rest, **given)
+
+
 def certificate() -> Certificate:
-    return Certificate(
+    return _example(
+        Certificate,
         certificate=412,
         lot=LOT,
         identifier=IDENTIFIER,
@@ -87,11 +99,7 @@ def certificate() -> Certificate:
         latest=True,
         issued_at=NOW,
         expires_at=NOW + timedelta(days=365),
-        opening_deadline=None,
-        opened_at=None,
         executed=records.Verdict.NONE,
-        revoked_at=None,
-        inference_digest=b"\x77" * 32,
         stream=STREAM,
         leaf_index=3,
         leaf_hash=b"\x88" * 32,

@@ -11,13 +11,15 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from millmark.ledger import provenance
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import NotFoundError
+from millmark.ledger.provenance import Certificate
 from millmark.ledger.provenance.reader import open_reader
 from millmark.ledger.records import CertificateState, CertificateStatus
 from millmark.ledger.store import Store
@@ -37,19 +39,23 @@ def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> 
             f"the identifier of certificate {sequence}'s lot is not known here",
             hint="ask the lot's maker for identifier and salt",
         )
+    return build_facts(found, chain_id=chain_id, ledger=ledger)
+
+
+def build_facts(found: Certificate, *, chain_id: int, ledger: bytes) -> certificate.CertificateFacts:
+    """The facts of a certificate whose lot has an identifier: what has the same name in both is the same."""
+    stated: dict[str, Any] = {
+        "chain_id": chain_id,
+        "ledger": ledger,
+        "sequence": found.certificate,
+        "inspector": found.inspector.participant,
+        "model": 0 if found.model is None else found.model.model,
+        "issued_at": _seconds(found.issued_at),
+        "expires_at": _seconds(found.expires_at),
+    }
+    names = (one.name for one in fields(certificate.CertificateFacts))
     return certificate.CertificateFacts(
-        chain_id=chain_id,
-        ledger=ledger,
-        sequence=sequence,
-        lot=found.lot,
-        identifier=found.identifier,
-        inspector=found.inspector.participant,
-        model=0 if found.model is None else found.model.model,
-        inference_digest=found.inference_digest,
-        verdict=found.verdict,
-        claims_root=found.claims_root,
-        issued_at=_seconds(found.issued_at),
-        expires_at=_seconds(found.expires_at),
+        **{name: stated[name] if name in stated else getattr(found, name) for name in names}
     )
 
 

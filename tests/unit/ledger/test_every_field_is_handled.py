@@ -24,15 +24,16 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from millmark.ledger.chain import load_abi
-from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Type, Word, certificates, struct_of
+from millmark.ledger.events import EVENTS, ArrayOf, Event, PackedOf, Type, Word, certificates, once, struct_of
 from millmark.ledger.index.projections import PROJECTIONS
 from millmark.ledger.provenance import answers
 from millmark.ledger.records import RECORD_TYPES, Packed, Record, snake_case
 from millmark.ledger.store import rows
 from millmark.ledger.verify._replay import RULES
+from millmark.services import acts
 from millmark.services.gateway.recording.writes import WRITES, Write
 from millmark.services.interop.credentials.certificate import CertificateFacts
-from millmark.services.portal.acting.acting import ACTS
+from millmark.services.portal.acting.acting import STAGED
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,7 +99,7 @@ def names_in(node: ast.AST) -> set[str]:
     return found | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-@functools.cache
+@once
 def said_by(function: Callable[..., Any]) -> set[str]:
     """The names in a function, and in those of its module that it calls."""
     functions = functions_in(inspect.getsource(sys.modules[function.__module__]))
@@ -119,18 +120,18 @@ def closure(name: str, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
     return found
 
 
-@functools.cache
+@once
 def rows_of(kind: type[Event]) -> tuple[type, ...]:
     """The rows that the kind's projection reads or writes."""
     return tuple(getattr(rows, name) for name in sorted(said_by(PROJECTIONS[kind])) if name.endswith("Row"))
 
 
-@functools.cache
+@once
 def columns_of(kind: type[Event]) -> set[str]:
     return {column.name for row in rows_of(kind) for column in dataclasses.fields(row)}
 
 
-@functools.cache
+@once
 def projected(kind: type[Event]) -> set[str]:
     """What the projection reads by name, or copies to columns of the same name."""
     said = said_by(PROJECTIONS[kind])
@@ -141,7 +142,7 @@ def projected(kind: type[Event]) -> set[str]:
 def answers_by_row() -> Mapping[str, set[type]]:
     """The answers that the library builds of each kind of row: in the same function."""
     found = defaultdict[str, set[type]](set)
-    known = {name: one for name, one in vars(answers).items() if dataclasses.is_dataclass(one)}
+    known = {name: one for name, one in vars(answers).items() if isinstance(one, type)}
     for path in sorted((ROOT / "ledger" / "provenance").glob("*.py")):
         for node in ast.walk(parsed(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef):
@@ -152,17 +153,18 @@ def answers_by_row() -> Mapping[str, set[type]]:
     return found
 
 
-@functools.cache
+@once
 def answers_of(kind: type[Event]) -> set[type]:
     return {one for row in rows_of(kind) for one in answers_by_row()[row.__name__]}
 
 
-@functools.cache
+@once
 def answered(kind: type[Event]) -> set[str]:
-    return {member.name for answer in answers_of(kind) for member in dataclasses.fields(answer)}
+    found = (answer for answer in answers_of(kind) if dataclasses.is_dataclass(answer))
+    return {member.name for answer in found for member in dataclasses.fields(answer)}
 
 
-@functools.cache
+@once
 def record_of(kind: type[Event]) -> type[Record]:
     """The call that leaves the event behind."""
     calls = [one for one in RECORD_TYPES if one.contract is kind.contract]
@@ -181,9 +183,9 @@ def _members(kind: Any) -> Iterator[str]:
 
 
 def write_of(kind: type[Event]) -> Write | None:
-    """The route that records it; None where only its operator does, on the command line (LEFT_OUT in writes.py)."""
+    """The route that records it; None where only its operator does, on the command line (`NO_ACTS`)."""
     record = record_of(kind)
-    return next((one for one in WRITES if one.kind is record and not one.called), None)
+    return next((one for one in WRITES if one.kind is record and not one.act.record), None)
 
 
 def _properties(schema: Any) -> Iterator[str]:
@@ -194,12 +196,12 @@ def _properties(schema: Any) -> Iterator[str]:
         yield from _properties(inner)
 
 
-@functools.cache
+@once
 def asked(kind: type[Event]) -> set[str]:
     """What a caller of the API gives, and what follows from the path."""
     write = write_of(kind)
     assert write is not None
-    return {*_properties(write.body.model_json_schema()), *write.given}
+    return {*_properties(write.body.model_json_schema()), *write.found.given}
 
 
 @functools.cache
@@ -225,23 +227,49 @@ def given_in(node: ast.AST) -> set[str]:
     return found | {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
-@functools.cache
+@once
 def commanded(kind: type[Event]) -> set[str]:
     write = write_of(kind)
     assert write is not None
-    return {*commands()[snake_case(write.operation)], *commands()[write.kind.__name__], *write.given}
+    declared = {name for command in write.act.commands for name in (*stated_in(command.fields), *command.states)}
+    declared |= {name for command in write.act.commands for name in steps().get(command.words, ())}
+    by_step = {*commands()[snake_case(write.operation)], *commands()[write.kind.__name__]}
+    return {*declared, *by_step, *write.found.given}
 
 
 @functools.cache
+def steps() -> Mapping[str, set[str]]:
+    """By the words of a command of an act, the names and texts in its step."""
+    found = {}
+    for path in sorted(ROOT.glob("services/commands/acts/*.py")):
+        source = path.read_text("utf-8")
+        functions = functions_in(source)
+        groups = dict(re.findall(r'^(\w+) = Group\("(\w+)"', source, re.MULTILINE))
+        added = re.findall(r"^(\w+)\.add_acts\((.*?)\)$", source, re.MULTILINE | re.DOTALL)
+        for group, given in added:
+            for verb, step in re.findall(r"(\w+)=(\w+)", given):
+                reached = closure(step, functions)
+                found[f"{groups[group]} {verb}"] = {one for name in reached for one in given_in(functions[name])}
+    return found
+
+
+def stated_in(asked: Iterable[acts.Field]) -> Iterator[str]:
+    """The members that fields of an act set."""
+    for one in asked:
+        yield from (one.name, *one.target.split("."))
+
+
+@once
 def entered(kind: type[Event]) -> set[str]:
     """What the forms of its operation ask for, or derive from their thing."""
     write = write_of(kind)
     assert write is not None
-    found = set(write.given)
-    for act in ACTS:
-        if act.operation == write.operation:
-            found |= {name for one in act.fields for name in (one.name, *one.target.split("."))}
-            for derive in (act.complete, act.follows):
+    found = set(write.found.given)
+    for staged in STAGED:
+        form = staged.form
+        if form.operation == write.operation:
+            found |= {*stated_in((*form.fields, *form.follows)), *form.states}
+            for derive in (staged.complete, staged.follows):
                 if derive is not None:
                     functions = functions_in(inspect.getsource(sys.modules[derive.__module__]))
                     first = derive.__name__ if derive.__name__ in functions else ""
@@ -303,16 +331,20 @@ def is_certificate(field: Field) -> bool:
     return family is certificates and rows.CertificateRow in rows_of(field.kind)
 
 
-def papers() -> dict[str, Place]:
-    """The documents of other standards that are made of a certificate: credentials, inspection documents."""
+def credentials() -> dict[str, Place]:
+    """The documents of other standards that are made of a certificate: credentials."""
     found = {}
     for path in sorted((ROOT / "services" / "interop").rglob("*.py")):
         source = path.read_text("utf-8")
         if f"facts: {CertificateFacts.__name__}" in source:
             place = f"{path.parent.relative_to(ROOT).as_posix()}: in what is made of a certificate"
             said = frozenset(re.findall(r"facts\.(\w+)", source))
-            found[place] = has(lambda _, said=said: said, is_certificate)  # type: ignore[misc]  # bound now
+            found[place] = Place(functools.partial(_is_said, said), is_certificate)
     return found
+
+
+def _is_said(said: Collection[str], field: Field) -> bool:
+    return any(name in said for name in field.names)
 
 
 def is_stored(field: Field) -> bool:
@@ -358,7 +390,7 @@ PLACES: dict[str, Place] = {
     "services/gateway/recording: in the body": takes(asked),
     "services/commands/acts: an option, or what follows from one": takes(commanded),
     "services/portal/acting: in the form, or what follows from its thing": takes(entered),
-    **papers(),
+    **credentials(),
 }
 """What a field needs where, and how it is seen to be there. EVENTS.md says what is derived from these."""
 
@@ -406,7 +438,7 @@ _TAKING = ("services/gateway/recording", "services/commands", "services/portal/a
 _ASKING = "services/gateway/recording services/commands services/portal/acting"
 _INDEX = "ledger/store/rows.py ledger/index/projections"
 _SHOWING = "ledger/provenance/answers.py services/portal/templates"
-_PAPERS = "services/interop/credentials services/interop/inspection"
+_CREDENTIALS = "services/interop/credentials"
 LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "the contract finds it out",
@@ -422,8 +454,8 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "the index knows the order of a lot, and the links behind a record",
         _ASKING,
-        "Supersede.* *Custody.consignment *Custody.lot *Custody.order AcceptInPart.consignment AcceptInPart.lot "
-        "AcceptInPart.order QuarantineLot.order ReleaseLot.order WaiveGate.order",
+        "Supersede.* *Custody.consignment *Custody.lot *Custody.order AcceptInPart.lot "
+        "AcceptInPart.order QuarantineLot.order ReleaseLot.order WaiveGate.order LotReworked.rework.order",
     ),
     Reason(
         "found by the event that is chosen",
@@ -444,8 +476,8 @@ LEFT_OUT: tuple[Reason, ...] = (
         "ModelRegistered.digest ModelOpened.open",
     ),
     Reason("written on a page", "services/commands", "ModelApproved.* ModelRetired.* ModelWithdrawn.*"),
-    Reason("the act says which: a form for each", "services/portal/acting", "NoteRecorded.kind_"),
-    Reason("the offer that the form was made for", "services/portal/acting", "Custody*.offer"),
+    Reason("the reason stands in the proposal", "services/commands", "OrderEnded.claims_root"),
+    Reason("`custody accept` has it, of which this is a step", "services/commands", "CustodyAcceptedInPart.offer"),
     Reason("components are taken whole", "services/portal/acting", "LotReworked.rework.components.*"),
     Reason("the record has the document's root, and is found by its number", _INDEX, "*.claims_root *.reason_root"),
     Reason("the row of the record has it", _INDEX, "OrderDelivered.lots LotScrapped.* CustodyAcceptedInPart.accepted"),
@@ -495,18 +527,13 @@ LEFT_OUT: tuple[Reason, ...] = (
     ),
     Reason(
         "one says what was certified; whether it still holds, the status list does",
-        _PAPERS,
+        _CREDENTIALS,
         "CertificateRevoked.* CertificateUpheld.* CertificateRefuted.* OpeningDemanded.*",
     ),
     Reason(
         "of the evidence, it has the digest of the inference",
-        _PAPERS,
+        _CREDENTIALS,
         "CertificateIssued.statement.stream CertificateIssued.statement.leaf_* CertificateIssued.anchor_*",
-    ),
-    Reason(
-        "what a reader of EN 10204 looks up in the claims or by the ledger's number",
-        "services/interop/inspection",
-        "CertificateIssued.statement.items.* *.statement.model *.statement.expires_at *.statement.claims_root",
     ),
 )
 """What places do without. A place is named by the beginning of its first file."""
