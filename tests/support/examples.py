@@ -134,7 +134,8 @@ class Tree:
         raise ValueError(f"{first} follows no command")
 
     def _parse(self, words: Sequence[str], *, complete: bool) -> Use:
-        command, path, rest = self._root, (), list(words)
+        command, rest = self._root, list(words)
+        path: tuple[str, ...] = ()
         given: set[tuple[tuple[str, ...], str]] = set()
         while True:
             context = command.context_class(command, info_name="millmark", resilient_parsing=True)
