@@ -102,14 +102,14 @@ _ZERO: dict[object, object] = {int: 0, bool: False, bytes: bytes(32), bytes | No
 def row_of(kind: type[R], /, *sources: object, **given: object) -> R:
     """A new row. A column has its value in `given`, else that of the first source's field of the same name; the rest
     is zero, as in the contract's storage. Sources are events and the structs in them."""
-    copied, rest = _plan(kind, tuple(map(type, sources)))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    copied, rest = _plan(kind, tuple(map(type, sources)))
     values = {name: getattr(sources[place], name) for name, place in copied if name not in given}
     return kind(**{**rest, **values, **given})
 
 
 def copy_to(row: object, source: object, /, **given: object) -> None:
     """Changes the columns of a row that have the name of one of the source's fields, or are in `given`."""
-    for name, _ in _plan(type(row), (type(source),))[0]:  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    for name, _ in _plan(type(row), (type(source),))[0]:
         setattr(row, name, given[name] if name in given else getattr(source, name))
 
 

@@ -77,7 +77,7 @@ A = TypeVar("A", bound="Printable")
 def answer_of(kind: type[A], row: object, /, **given: object) -> A:
     """An answer about a row: each member has its value in `given`, else the row's column of the same name: a time as
     `moment`, an enumeration's number as its member, and 0 as None where the member may be None."""
-    names, read, forms = _copied(kind, type(row), tuple(given))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    names, read, forms = _copied(kind, type(row), tuple(given))
     found = dict(zip(names, read(row), strict=True))
     for name, form in forms:
         found[name] = form(found[name])

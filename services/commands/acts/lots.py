@@ -190,7 +190,7 @@ def _transform(at: At, given: Given) -> None:
     first = at.gateway.get_lot(inputs[0]["lot"])
     used = body.setdefault("unit", first.unit)
     made = body.setdefault("output_unit", used)
-    outputs = [
+    outputs: list[dict[str, Any]] = [
         {"identifier": name, "quantity": quantity, "unit": made}
         for name, quantity in words.quantities(body["outputs"], "--output")
     ]
