@@ -176,7 +176,7 @@ class By(NamedTuple):
 
 
 LEFT_OUT: Final = object()
-"""Of a member that is left out where it has its default: that is its one form."""
+"""Marks a member that is left out where it has its default: that is its one form."""
 
 Id = Annotated[int, Between(1, MAX_ID)]
 Amount = Annotated[int, Between(0, MAX_AMOUNT)]
@@ -211,7 +211,7 @@ class _Shape(NamedTuple):
     names: frozenset[str]
     optional: frozenset[str]
     checks: Sequence[tuple[str, Callable[[Any, str], object], str]]
-    """Of members with limits: attribute, check and name in messages."""
+    """The members with limits: attribute, check and name in messages."""
 
 
 class Form:

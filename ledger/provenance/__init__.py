@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from millmark.ledger.provenance.permissions import MAX_RECALLED, MAX_TRACED, Limits
     from millmark.ledger.provenance.reader import Direction, Reader, open_reader, verify_name
     from millmark.ledger.provenance.recalls import recall
-    from millmark.ledger.provenance.statements import Told, build_statements, tell_trace
+    from millmark.ledger.provenance.statements import StatedTrace, build_statements, tell_trace
     from millmark.ledger.provenance.traces import build_trace, certificate, sort_lots, trace, trace_lot, trace_order
 
 __all__ = [
@@ -51,7 +51,7 @@ __all__ = [
     "Reader",
     "Recall",
     "RecallBundle",
-    "Told",
+    "StatedTrace",
     "Trace",
     "build_bundle",
     "build_recall_bundles",
@@ -100,7 +100,7 @@ _HOMES = {
     "millmark.ledger.provenance.permissions": ("MAX_RECALLED", "MAX_TRACED", "Limits"),
     "millmark.ledger.provenance.reader": ("Direction", "Reader", "open_reader", "verify_name"),
     "millmark.ledger.provenance.recalls": ("recall",),
-    "millmark.ledger.provenance.statements": ("Told", "build_statements", "tell_trace"),
+    "millmark.ledger.provenance.statements": ("StatedTrace", "build_statements", "tell_trace"),
     "millmark.ledger.provenance.traces": (
         "build_trace",
         "certificate",

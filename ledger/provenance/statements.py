@@ -30,7 +30,7 @@ _FINISHED = AssignmentFinished.__name__
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StatedTrace:
     """A trace, and what there is to say about its lots."""
 
     trace: answers.Trace | answers.OrderTrace
@@ -42,15 +42,15 @@ class Told:
 
 def tell_trace(
     store: Store, name: str | bytes, *, direction: Direction, limits: Limits, viewer: int | None = None
-) -> Told:
+) -> StatedTrace:
     """Like `trace`, with the statements about the lot or the order's lots. Raises as `trace` does."""
     verify_name(name)
     with open_reader(store, viewer) as reader:
         found = build_trace(reader, name, direction, limits)
         try:
-            return Told(found, build_statements(reader, _subjects(found), found.assignments), None)
+            return StatedTrace(found, build_statements(reader, _subjects(found), found.assignments), None)
         except (TooManyRecordsError, StoreDamagedError) as error:
-            return Told(found, (), error)
+            return StatedTrace(found, (), error)
 
 
 def _subjects(found: answers.Trace | answers.OrderTrace) -> list[bytes]:

@@ -186,7 +186,7 @@ class AtOnce:
         """Do nothing."""
 
 
-class Lookout:
+class NodeView:
     """What one submitter knows of its node. Also decides when a refusal is final.
 
     Where blocks come by themselves, it is final when it is repeated after a later block, both at or above every block

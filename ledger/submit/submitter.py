@@ -22,7 +22,7 @@ from millmark.ledger.store.outbox import Outbox, Spending, find_spending
 from millmark.ledger.store.outbox_records import OPEN, UNMINED, Entry, LeaseRow, OutboxState, SentTransaction
 from millmark.ledger.store.outbox_writer import OutboxWriter
 from millmark.ledger.store.process_identity import describe_process, is_gone
-from millmark.ledger.submit.batches import Batches, ChainCalls, Lookout
+from millmark.ledger.submit.batches import Batches, ChainCalls, NodeView
 from millmark.ledger.submit.sender import MAX_PENDING, Gaps, Patience, Report, Sender, Window, ignore
 from millmark.ledger.submit.tracker import Tracker
 
@@ -114,8 +114,8 @@ class Submitter:
         self._outbox = outbox
         self._signer = signer
         self._lease = Lease(outbox, signer.address) if lease is None else lease
-        self._lookout = Lookout(chain, outbox)
-        self._batches = Batches(ChainCalls(chain), outbox, signer.address, self._lookout)
+        self._view = NodeView(chain, outbox)
+        self._batches = Batches(ChainCalls(chain), outbox, signer.address, self._view)
         self._window = Window(pending, batch_size)
         patience = Patience(receipt_grace_s, resend_s, raise_s)
         self._sender = Sender(chain, signer, self._batches, patience, self._window, report)
@@ -217,7 +217,7 @@ class Submitter:
             writer, found = self._lease.hold(), self._work.open_transactions()
             self._rests = not found and not self._work.queued(1)
             if self._rests:
-                self._lookout.rest()
+                self._view.rest()
             else:
                 self._advance(writer, found)
         except LeaseHeldError:
@@ -227,7 +227,7 @@ class Submitter:
 
     def _advance(self, writer: OutboxWriter, found: list[SentTransaction]) -> None:
         # Once in every step, before anything is signed or sent: another node may answer now than before.
-        sight = self._lookout.look(self.key)
+        sight = self._view.look(self.key)
         if self._gaps.fill(writer, found, sight.count):
             found = self._work.open_transactions()
         self._sender.begin(found)
@@ -237,7 +237,7 @@ class Submitter:
         if not self._sender.is_stopped:
             self._start_waiting(writer, pending, sight)
         # What keeps some records from going on is told after all others went on.
-        for part in (self._gaps, self._lookout, self._sender, self._tracker):
+        for part in (self._gaps, self._view, self._sender, self._tracker):
             if part.trouble is not None:
                 raise part.trouble
 
@@ -260,9 +260,9 @@ class Submitter:
     def _start_waiting(self, writer: OutboxWriter, pending: int, sight: Sight) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
         if not self._work.queued(1):
-            self._lookout.rest()
+            self._view.rest()
             return
-        if not self._lookout.is_caught_up(sight.head):
+        if not self._view.is_caught_up(sight.head):
             return
         left = self._window.room(sight.head, pending + self._tracker.unsettled)
         while left > 0:

@@ -20,7 +20,7 @@ from millmark.ledger.submit.sender import Report, Sender, versions_of
 # on the fork, and the latest block of another node, so far above it that the fork's block seems to be final.
 
 
-def find_buried(chain: Chain, blocks: Collection[tuple[int, bytes]], sight: Sight) -> set[bytes]:
+def find_settled(chain: Chain, blocks: Collection[tuple[int, bytes]], sight: Sight) -> set[bytes]:
     """The hashes of those blocks, given by number and hash, that are final by `sight`, and have on top of them as many
     others as that takes, each naming the one below by its hash.
 
@@ -32,10 +32,10 @@ def find_buried(chain: Chain, blocks: Collection[tuple[int, bytes]], sight: Sigh
         return {block_hash for _, block_hash in candidates}
     numbers = sorted({above for number, _ in candidates for above in range(number + 1, number + depth + 1)})
     headers = dict(zip(numbers, chain.node.find_headers(numbers), strict=True))
-    return {block_hash for number, block_hash in candidates if _is_buried(number, block_hash, depth, headers)}
+    return {block_hash for number, block_hash in candidates if _is_settled(number, block_hash, depth, headers)}
 
 
-def _is_buried(number: int, block_hash: bytes, depth: int, headers: Mapping[int, Header | ChainError | None]) -> bool:
+def _is_settled(number: int, block_hash: bytes, depth: int, headers: Mapping[int, Header | ChainError | None]) -> bool:
     below = block_hash
     for above in range(number + 1, number + depth + 1):
         header = headers[above]
@@ -142,7 +142,7 @@ class Tracker:
         self._failure: ChainError | None = None
         self._unsettled: set[int] = set()
         """Ids of transactions of which this step learned no outcome, although their nonces are used."""
-        self._buried: set[bytes] = set()
+        self._settled: set[bytes] = set()
         """Hashes of the blocks that this step found to be final."""
         self._made: list[FoundTransaction] = []
         """What is stored at the end of the database transaction that is open now."""
@@ -180,7 +180,7 @@ class Tracker:
         """
         mined = [one for one in transactions if one.state is OutboxState.MINED]
         unmined = [one for one in transactions if one.state is not OutboxState.MINED]
-        self._buried = set()
+        self._settled = set()
         final, moved = self._look_at_mined(mined, sight)
         self._look_above([(one.block_number or 0, one.block_hash or b"") for one in final], sight)
         self._store_each(writer, final, lambda one: self._settle_final(writer, one, one.block_hash))
@@ -243,7 +243,7 @@ class Tracker:
 
     def _look_above(self, blocks: Sequence[tuple[int, bytes]], sight: Sight) -> None:
         """Find out which of the blocks are final: before their transactions are stored, since that takes requests."""
-        self._buried |= find_buried(self._chain, blocks, sight)
+        self._settled |= find_settled(self._chain, blocks, sight)
 
     def _find_receipts(self, transactions: Sequence[SentTransaction]) -> dict[int, _Found | None]:
         """What the node shows of each transaction, by its id; nothing of those for which it failed."""
@@ -286,7 +286,7 @@ class Tracker:
             self._settle_final(writer, transaction, receipt.block_hash)
 
     def _settle_made(self, transaction: SentTransaction, receipt: Receipt, sequences: Sequence[int]) -> None:
-        is_final = receipt.block_hash in self._buried
+        is_final = receipt.block_hash in self._settled
         self._made.append(
             FoundTransaction(
                 transaction, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences, is_final
@@ -295,7 +295,7 @@ class Tracker:
         self._tell("final" if is_final else "mined", transaction)
 
     def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, block_hash: bytes | None) -> None:
-        if block_hash in self._buried:
+        if block_hash in self._settled:
             writer.mark_final(transaction.id)
             self._tell("final", transaction)
 
@@ -305,7 +305,7 @@ class Tracker:
         if transaction.state is OutboxState.MINED:
             writer.mark_reorganised(transaction.id)
             self._tell("reorganised", transaction)
-        elif receipt.block_hash in self._buried:
+        elif receipt.block_hash in self._settled:
             self._tell("returned", transaction, "mined without its records")
             if noop:
                 writer.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
@@ -362,7 +362,7 @@ class Tracker:
             reason = "the node shows no transaction that used it"
             if spender is not None:
                 self._look_above([(spender.receipt.block_number, spender.receipt.block_hash)], sight)
-                if spender.receipt.block_hash not in self._buried:
+                if spender.receipt.block_hash not in self._settled:
                     spender, reason = None, "the block that used it is not final on the chain that the node shows"
         except ChainError as error:
             spender, reason = None, error.cause

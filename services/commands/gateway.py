@@ -33,8 +33,8 @@ from millmark.services.handover.delivering import Deliveries
 from millmark.services.home import Layout
 from millmark.services.interop.credentials.keys import read_credential_key
 from millmark.services.output import PassphraseFile, print_lines, warn
-from millmark.services.planning.feedback.inbox_desk import InboxDesk
-from millmark.services.planning.feedback.taking import NoSetpoints, SetpointDesk
+from millmark.services.planning.feedback.inbox_proposer import InboxProposer
+from millmark.services.planning.feedback.taking import NoSetpoints, SetpointProposer
 from millmark.services.portal import PASSPORTS, Proofs
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
@@ -157,13 +157,13 @@ def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> Gatewa
     )
 
 
-def _setpoints(settings: Settings) -> SetpointDesk | None:
+def _setpoints(settings: Settings) -> SetpointProposer | None:
     """Where feedback proposes settings; None if it is switched off."""
     if not settings.gateway_feedback:
         return None
     if settings.gateway_participant is None:
         return NoSetpoints()
-    return InboxDesk(settings.home, settings.gateway_participant)
+    return InboxProposer(settings.home, settings.gateway_participant)
 
 
 def _notes_drift(settings: Settings) -> bool:

@@ -147,7 +147,7 @@ class Consortium:
         is queued later comes in other transactions. What a reorganisation took out of blocks is sent again, too."""
         if self._is_timed:
             self._begin([*self._made, *self._waiting] if self._may_move else self._waiting)
-            self._mend(self._made)
+            self._repair(self._made)
 
     def await_mined(self) -> None:
         """Returns when all that was queued is in blocks. Raises SubmitError naming what the contract refused."""
@@ -242,15 +242,15 @@ class Consortium:
                 one.company.submitter.await_mined(one.ids)
             # While one was awaited, another one may have come out of its block.
             left = [one for one in queued if self._may_move and one.is_waiting()]
-        self._mend(queued)
+        self._repair(queued)
 
     def _finish(self, queued: Sequence[Queued]) -> None:
         """Returns when these are final."""
         for one in queued:
             one.company.submitter.await_final(one.ids)
-        self._mend(queued)
+        self._repair(queued)
 
-    def _mend(self, queued: Sequence[Queued]) -> None:
+    def _repair(self, queued: Sequence[Queued]) -> None:
         """Makes again what a reorganisation had refused, if that is so for one of these.
 
         A record that needs another one may come into a block before it, and be refused for good by the time when that
@@ -345,7 +345,7 @@ def _admit(consortium: Consortium, companies: Sequence[tuple[str, Role]], signer
         Book(connection).set_names({company.number: company.name for company in consortium.companies})
 
 
-class Desk(Protocol):
+class RecordQueue(Protocol):
     """Where a company's records are queued, and how to wait for them."""
 
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]: ...
@@ -362,7 +362,7 @@ class Company:
     name: str
     number: int
     signer: LocalSigner
-    submitter: Desk
+    submitter: RecordQueue
     store: Store
     """Its outbox and its private book."""
     name_seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

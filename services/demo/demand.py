@@ -40,7 +40,7 @@ from millmark.services.planning.forecast.recording import (
     seal_forecast,
 )
 from millmark.services.planning.forecast.scoring import Score, score_forecast
-from millmark.services.planning.papers import OwnStream
+from millmark.services.planning.stream_entries import OwnStream
 from millmark.services.products import Catalogue
 from millmark.services.store import open_store
 

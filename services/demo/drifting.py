@@ -42,7 +42,7 @@ from millmark.services.planning.feedback.causes import LADDER, MachineCause
 from millmark.services.planning.feedback.repository import FeedbackRepository
 from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.reading import Shelf, writing
+from millmark.services.planning.reading import PlanningTables, writing
 
 _COOLING = 8.0
 """Degrees by which something takes heat away when the machine drifts."""
@@ -59,7 +59,7 @@ class Drifting:
     planning: Planning
     machine: Machine
     process: Process
-    desk: OperatorDesk
+    proposer: OperatorProposer
     spoiled: list[Job] = field(default_factory=list)
     """What it made while it drifted."""
     _records: list[Record] = field(default_factory=list)
@@ -79,16 +79,16 @@ class Drifting:
         self.planning.line.consortium.settle()
         rows, found = self.process.measure(_COOLING)
         cause = self._record_alarm(rows, found)
-        with writing(self.machine.owner.store) as shelf:
-            self._watcher(shelf).report(cause)
+        with writing(self.machine.owner.store) as tables:
+            self._watcher(tables).report(cause)
         self._send()
-        self.desk.accept(self._now_s())
+        self.proposer.accept(self._now_s())
         self.look()
         _, after = self.process.measure(_COOLING)
         self.planning.line.events.append(
             f"{self.machine.name} of {self.machine.owner.name} drifted during {step.name}: index "
             f"{max(found.latest.values()):.1f}, cause 0x{cause.id.hex()[:10]}, entry {cause.leaf} of its stream; "
-            f"proposed {self.desk.text}, {'accepted' if self.desk.said else 'not accepted'} by its operator; "
+            f"proposed {self.proposer.text}, {'accepted' if self.proposer.said else 'not accepted'} by its operator; "
             f"index {max(after.latest.values()):.2f} and {'an' if after.alarms else 'no'} alarm since"
         )
 
@@ -99,8 +99,8 @@ class Drifting:
         until(self.planning.line, owner, self._knows_all)
         looking = True
         while looking:
-            with writing(owner.store) as shelf:
-                looking = self._watcher(shelf).look() > 0
+            with writing(owner.store) as tables:
+                looking = self._watcher(tables).look() > 0
         self._send()
 
     def finish(self) -> None:
@@ -138,8 +138,8 @@ class Drifting:
         place = None, machine.stream, alarm.index, alarm.leaf_hash
         return MachineCause(CauseKind.DRIFT, machine.number, ", ".join(found.alarms), now_s, now_s, *place)
 
-    def _watcher(self, shelf: Shelf) -> Watcher:
-        return Watcher(shelf, self.machine.owner.number, self._queue, self.desk, self._now_s())
+    def _watcher(self, tables: PlanningTables) -> Watcher:
+        return Watcher(tables, self.machine.owner.number, self._queue, self.proposer, self._now_s())
 
     def _queue(self, _connection: Connection, _key: str, record: Record) -> None:
         self._records.append(record)
@@ -168,7 +168,7 @@ def watch_machine(planning: Planning) -> Drifting | None:
     number = max(rows, key=lambda one: (rows[one], -one))
     machine = next(one for one in line.plant.machines if one.number == number)
     process = Process()
-    found = Drifting(planning, machine, process, OperatorDesk(process, f"the operator of {machine.name}"))
+    found = Drifting(planning, machine, process, OperatorProposer(process, f"the operator of {machine.name}"))
     found.look()
     return found
 
@@ -234,7 +234,7 @@ class Process:
 
 
 @dataclass(slots=True)
-class OperatorDesk:
+class OperatorProposer:
     """Where settings are proposed to the machine's operator, who takes them."""
 
     process: Process
@@ -245,7 +245,7 @@ class OperatorDesk:
     def search(self, _causes: Sequence[MachineCause], _now_s: int) -> None:
         """Does nothing: `propose` searches. Only the gateway has to search outside the transaction."""
 
-    def propose(self, _shelf: Shelf, _cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
+    def propose(self, _tables: PlanningTables, _cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
         """Settings by the process model."""
         found = self._search()
         if not isinstance(found, Proposal):
@@ -253,7 +253,7 @@ class OperatorDesk:
         self.proposal = found
         return Proposed(self.text)
 
-    def answer(self, _shelf: Shelf, _cause: bytes, _now_s: int) -> Answer | None:
+    def answer(self, _tables: PlanningTables, _cause: bytes, _now_s: int) -> Answer | None:
         return self.said
 
     @property

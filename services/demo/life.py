@@ -235,8 +235,8 @@ def _company(home: Home, store: Store) -> Company:
         found = Registry(connection).participant_of(home.signer.address)
     if found is None:
         raise MillmarkError(f"{home.name} has not joined", hint=f"see {home.folder / LOG}")
-    desk = _OwnGateway(store, home.signer.address)
-    return Company(home.name, found.number, home.signer, desk, store, home.name_seed)
+    proposer = _OwnGateway(store, home.signer.address)
+    return Company(home.name, found.number, home.signer, proposer, store, home.name_seed)
 
 
 def _await_names(life: Life) -> None:

@@ -42,11 +42,11 @@ from millmark.services.planning.calls import build_job
 from millmark.services.planning.making import find_tie as find_first
 from millmark.services.planning.making import times_of
 from millmark.services.planning.offers import OwnMachine, build_offers
-from millmark.services.planning.papers import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from millmark.services.planning.reading import plan_file
 from millmark.services.planning.repository import PlanningRepository, What
 from millmark.services.planning.schedule import Made, make_plan
 from millmark.services.planning.schedule.replan import Replan
+from millmark.services.planning.stream_entries import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 
 SLOT_S = 900
 _DAY_S = 86_400

@@ -31,12 +31,12 @@ from millmark.services.gateway.http.middleware import GatewayMiddleware, Idempot
 from millmark.services.gateway.http.repository import StoredSecret
 from millmark.services.gateway.parts import Background, GatewayParts, build_background
 from millmark.services.gateway.readiness import Metrics, Readiness
-from millmark.services.gateway.recording import FormDesk, RecordingService, add_recording
+from millmark.services.gateway.recording import GatewayFormRecorder, RecordingService, add_recording
 from millmark.services.handover.delivering import State
 from millmark.services.handover.repository import HandoverRepository
 from millmark.services.planning.making import Ties
-from millmark.services.portal import AdministrationParts, Office, Portal, Proofs, check_page, recalls
-from millmark.services.portal.pages import Pages, Speaker
+from millmark.services.portal import AdministrationParts, CompanyServices, Portal, Proofs, check_page, recalls
+from millmark.services.portal.pages import Pages, Publisher
 from millmark.services.portal.people import WaysIn
 from millmark.services.serving import logs, loop
 from millmark.services.webhooks.subscriptions import RecordFeed, Subscriptions, format_position
@@ -85,8 +85,8 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     api = _build_api_parts(parts, background, authentication, verify_fresh, follow_now)
     recording = RecordingService(parts.store, background.recorder, parts.find_product, captured=parts.captured)
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), routes.Pager(parts.store)
-    desk = FormDesk(recording, app.state.idempotency)
-    portal = _build_portal(parts, api, desk, background)
+    recorder = GatewayFormRecorder(recording, app.state.idempotency)
+    portal = _build_portal(parts, api, recorder, background)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = problems.ErrorHandler(table, portal.refuse, epcis.reword_problem)
     # FastAPI has handlers of its own for the last two, which would answer in another form.
@@ -176,7 +176,7 @@ def _read_troubles(readiness: Readiness) -> Sequence[loop.Trouble]:
     return () if seen.looked_s is None else (*seen.troubles, *seen.alarms)
 
 
-def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk, background: Background) -> Portal:
+def _build_portal(parts: GatewayParts, api: ApiParts, recorder: GatewayFormRecorder, background: Background) -> Portal:
     proofs = parts.proofs or Proofs(parts.store, None, None)
     form_key = StoredSecret(parts.store, "forms")
     ways_in = _build_ways_in(parts, api.verify_fresh)
@@ -190,22 +190,24 @@ def _build_portal(parts: GatewayParts, api: ApiParts, desk: FormDesk, background
         parts.clock,
         form_key,
         check_page.CheckPage(parts.check_page, lambda: background.copies.seen),
-        partial(_find_speaker, parts),
+        partial(_find_publisher, parts),
         api.ties,
-        desk,
-        _build_office(parts, api, ways_in.people, _build_consortium(parts, background)),
+        recorder,
+        _build_services(parts, api, ways_in.people, _build_consortium(parts, background)),
         partial(_read_troubles, background.readiness),
     )
 
 
-def _build_consortium(parts: GatewayParts, background: Background) -> consortium.GatewayConsortiumDesk:
+def _build_consortium(parts: GatewayParts, background: Background) -> consortium.GatewayConsortiumWriter:
     operator = None
     if background.operator is not None and parts.operator is not None:
         operator = background.operator, parts.operator[1]
-    return consortium.GatewayConsortiumDesk(parts.store, parts.governing, operator, background.recorder, parts.clock)
+    return consortium.GatewayConsortiumWriter(parts.store, parts.governing, operator, background.recorder, parts.clock)
 
 
-def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: consortium.GatewayConsortiumDesk) -> Office:
+def _build_services(
+    parts: GatewayParts, api: ApiParts, people: People, writer: consortium.GatewayConsortiumWriter
+) -> CompanyServices:
     subscriptions = Subscriptions(parts.store, loopback=api.loopback_webhooks)
     folder = None if parts.audit is None else parts.audit.folder
     administration = AdministrationParts(parts.store, subscriptions, people, folder, parts.clock)
@@ -214,7 +216,7 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: cons
     watchers = SseConnections(_MAX_WATCHERS, _MAX_WATCHERS_EACH)
     watchers.stopping = lambda: api.connections.stopping()  # set by the server, once it runs
     follow, feed = events.build_page_events(parts.store, watchers, api.authenticate), RecordFeed(parts.store)
-    return Office(
+    return CompanyServices(
         documents,
         administration,
         parts.home,
@@ -224,36 +226,38 @@ def _build_office(parts: GatewayParts, api: ApiParts, people: People, desk: cons
         follow=follow,
         find_place=lambda: format_position(feed.end()),
         pairing=api.pairing,
-        consortium=desk,
+        consortium=writer,
     )
 
 
-def _find_told(store: Store, record: int) -> dict[int, recalls.Told]:
+def _find_told(store: Store, record: int) -> dict[int, recalls.NoticeDelivery]:
     with store.reading() as connection:
         rows = HandoverRepository(connection).of_record(record)
     return {
-        row.recipient: recalls.Told(row.state == State.DELIVERED, datetime.fromtimestamp(row.changed_ms // 1000, UTC))
+        row.recipient: recalls.NoticeDelivery(
+            row.state == State.DELIVERED, datetime.fromtimestamp(row.changed_ms // 1000, UTC)
+        )
         for row in rows
     }
 
 
-def _find_speaker(parts: GatewayParts) -> Speaker:
+def _find_publisher(parts: GatewayParts) -> Publisher:
     """The company of the gateway, by the name that its own book has."""
     if parts.policy.owner is None:
-        return Speaker(None, parts.contact)
+        return Publisher(None, parts.contact)
     try:
         with parts.store.reading() as connection:
             entry = DirectoryRepository(connection).entry(parts.policy.owner)
             name = Book(connection).names().get(parts.policy.owner)
         # What the setting says replaces the directory's contact, also by saying nothing.
         listed = None if entry is None or parts.contact is not None else entry.contact
-        return Speaker(name, parts.contact, listed)
+        return Publisher(name, parts.contact, listed)
     except MillmarkError:  # also on the page that says that the database fails
-        return Speaker(None, parts.contact)
+        return Publisher(None, parts.contact)
 
 
 def _find_company(parts: GatewayParts) -> str | None:
-    return "operator" if parts.policy.owner == OPERATOR else _find_speaker(parts).name
+    return "operator" if parts.policy.owner == OPERATOR else _find_publisher(parts).name
 
 
 def _build_ways_in(parts: GatewayParts, verify_fresh: Callable[[], None]) -> WaysIn:

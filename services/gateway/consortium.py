@@ -147,7 +147,7 @@ def _called(council: Council, motion: Motion) -> str:
 _OPEN = (MotionState.OPEN, MotionState.WAITING, MotionState.DUE)
 
 
-class GatewayConsortiumDesk:
+class GatewayConsortiumWriter:
     """`operator` records with the operator's key, `company` with that of the company whose gateway it is."""
 
     def __init__(

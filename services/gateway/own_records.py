@@ -26,8 +26,8 @@ from millmark.services.gateway.recording import Recorder
 from millmark.services.gateway.recording.repository import RecordingRow, describe_subjects
 from millmark.services.planning.feedback import repository, watching
 from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.taking import Replacer, SetpointDesk, name_report, report_event
-from millmark.services.planning.reading import Shelf, reading, writing
+from millmark.services.planning.feedback.taking import Replacer, SetpointProposer, name_report, report_event
+from millmark.services.planning.reading import PlanningTables, reading, writing
 from millmark.services.serving.loop import Loop, Looped
 
 _LOOK_S: Final = 5.0
@@ -163,7 +163,7 @@ class Feedback(Looped):
         recorder: Recorder,
         owner: int,
         signer: signatures.Signer,
-        setpoints: SetpointDesk,
+        setpoints: SetpointProposer,
         clock: Callable[[], int],
         logger: FilteringBoundLogger,
         *,
@@ -178,12 +178,12 @@ class Feedback(Looped):
 
     def step(self) -> bool:
         """Takes in what is new, and makes one plan that is due. Returns whether there was anything to do."""
-        with reading(self._store) as shelf:
-            if self._watcher(shelf).is_idle():
+        with reading(self._store) as tables:
+            if self._watcher(tables).is_idle():
                 return False
         self._recorder.verify_current()
-        with writing(self._store) as shelf:
-            found = self._watcher(shelf).look()
+        with writing(self._store) as tables:
+            found = self._watcher(tables).look()
         self._search()
         replaced = self._replacer.replace_next(self._clock())
         self._recorder.wake()
@@ -198,37 +198,37 @@ class Feedback(Looped):
         `form`: the name of the form that says so, if one does; two of one name are never taken in. Raises
         CauseRefusedError, and InputError for a machine without a stream."""
         self._recorder.verify_current()
-        with writing(self._store) as shelf:
+        with writing(self._store) as tables:
             now_s, captured = self._clock(), self._captured
             cause: MachineCause = report_event(
-                shelf, self._me, machine, kind, text, now_s, self._queue, captured=captured, form=form
+                tables, self._me, machine, kind, text, now_s, self._queue, captured=captured, form=form
             )
-            row = self._watcher(shelf).report(cause)
+            row = self._watcher(tables).report(cause)
         self._recorder.wake()
         return row
 
     def dismiss(self, name: bytes, reason: str) -> None:
         """Raises CauseRefusedError."""
         self._recorder.verify_current()
-        with writing(self._store) as shelf:
-            self._watcher(shelf).dismiss(name, reason)
+        with writing(self._store) as tables:
+            self._watcher(tables).dismiss(name, reason)
         self._recorder.wake()
 
-    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None:
+    def repair(self, machine: int, reason: str, *, overhauled: bool = False) -> None:
         """Raises CauseRefusedError."""
         self._recorder.verify_current()
-        with writing(self._store) as shelf:
-            self._watcher(shelf).mend(machine, reason, overhauled=overhauled)
+        with writing(self._store) as tables:
+            self._watcher(tables).repair(machine, reason, overhauled=overhauled)
         self._recorder.wake()
 
     def _search(self) -> None:
         """Looks for settings while others may write, and then goes on with their steps."""
-        with reading(self._store) as shelf:
-            causes = self._watcher(shelf).to_search()
+        with reading(self._store) as tables:
+            causes = self._watcher(tables).to_search()
         if causes:
             self._setpoints.search(causes, self._clock())
-            with writing(self._store) as shelf:
-                self._watcher(shelf).look()
+            with writing(self._store) as tables:
+                self._watcher(tables).look()
 
     def _round(self) -> float:
         try:
@@ -236,9 +236,9 @@ class Feedback(Looped):
         except TryLaterError:  # the outbox is still being compared with the ledger, which is not a failure
             return _FEEDBACK_LOOK_S
 
-    def _watcher(self, shelf: Shelf) -> watching.Watcher:
+    def _watcher(self, tables: PlanningTables) -> watching.Watcher:
         given = self._me, self._queue, self._setpoints, self._clock(), self._captured
-        return watching.Watcher(shelf, *given, self._drift_notes, self._logger)
+        return watching.Watcher(tables, *given, self._drift_notes, self._logger)
 
     def _queue(self, connection: Connection, key: str, record: records.Record) -> None:
         self._recorder.queue_in(connection, RecordingRow(key, self._me, describe_subjects([])), record)

@@ -38,7 +38,7 @@ from millmark.services.gateway.relay import Relay
 from millmark.services.handover.delivering import Deliveries, HandoverDispatcher
 from millmark.services.handover.receiving import Receiver
 from millmark.services.interop.credentials.keys import CredentialKey
-from millmark.services.planning.feedback.taking import SetpointDesk
+from millmark.services.planning.feedback.taking import SetpointProposer
 from millmark.services.portal.check_page import CheckPage
 from millmark.services.products import Catalogue
 from millmark.services.serving.loop import LONG_REST_S, REST_S, FailedRecords, FundsWatch, Loop, Pulse
@@ -82,7 +82,7 @@ class GatewayParts:
     """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
     """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
-    setpoints: SetpointDesk | None = None
+    setpoints: SetpointProposer | None = None
     """With it and `recording`, a thread closes the loop; settings of machines are proposed to operators there."""
     drift_notes: bool = False
     """Whether alarms of the company's inspections become notes on what others made, which that thread records."""

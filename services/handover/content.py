@@ -31,7 +31,7 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import ChainIdentityRow, KeyRow, RecordRow
 from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.papers import OpenedLeaf, parse_opened_leaf
+from millmark.services.planning.stream_entries import OpenedLeaf, parse_opened_leaf
 
 # Errors of the handover package, below the root in `millmark.ledger.errors`.
 #

@@ -42,8 +42,8 @@ from millmark.services.handover.table import (
     roots_of_order,
 )
 from millmark.services.planning.omission import Receipt, parse_receipts, verify_receipts
-from millmark.services.planning.papers import OpenedLeaf, open_leaves
 from millmark.services.planning.repository import PlanningRepository
+from millmark.services.planning.stream_entries import OpenedLeaf, open_leaves
 from millmark.services.serving.loop import Loop, Trouble, withhold_addresses
 from millmark.services.serving.partners import UnansweredError, ask_partner
 

@@ -35,7 +35,7 @@ from millmark.ledger.store.rows import (
     RecordRow,
     gates_of,
 )
-from millmark.services.planning import papers
+from millmark.services.planning import stream_entries
 from millmark.services.planning.repository import LeafRow, What, own_leaves
 
 # Who sends and who receives
@@ -397,36 +397,36 @@ def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to:
 
 def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.CALL):
-        if recipient in papers.called(rows, row) | papers.readers(rows, row):
+        if recipient in stream_entries.called(rows, row) | stream_entries.readers(rows, row):
             to.leaves.add(row.leaf)
 
 
 def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.CALL):
-        if recipient in papers.readers(rows, row):
-            to.objectives |= {papers.objective_of(rows, row)} - {""}
+        if recipient in stream_entries.readers(rows, row):
+            to.objectives |= {stream_entries.objective_of(rows, row)} - {""}
 
 
 def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, *OFFERS):
-        if recipient in papers.coordinator_and_readers(rows, row):
+        if recipient in stream_entries.coordinator_and_readers(rows, row):
             to.leaves.add(row.leaf)
-            for machine in papers.machines_of(rows, row):
+            for machine in stream_entries.machines_of(rows, row):
                 to.add(machine.claims_root, _CAPABILITY)
 
 
 def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.PLAN):
-        if recipient in papers.owners_and_carriers(rows, row):
+        if recipient in stream_entries.owners_and_carriers(rows, row):
             to.leaves.add(row.leaf)
-            to.add(*papers.plan_paths(rows, row, recipient))
+            to.add(*stream_entries.plan_paths(rows, row, recipient))
 
 
 def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
     for row in own(rows, record, event, What.PLAN):
-        if recipient in papers.readers(rows, row):
+        if recipient in stream_entries.readers(rows, row):
             to.leaves.add(row.leaf)
-            to.add(papers.plan_paths(rows, row, recipient)[0], WHOLE)
+            to.add(stream_entries.plan_paths(rows, row, recipient)[0], WHOLE)
 
 
 _ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
@@ -614,35 +614,35 @@ TABLE: tuple[Entry, ...] = (
         "coordinator, of a call in its stream",
         "the companies that it calls",
         {Gets.CALL},
-        find(papers.called, What.CALL),
+        find(stream_entries.called, What.CALL),
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a call in its stream",
         "readers that the call names",
         {Gets.CALL, Gets.OBJECTIVE},
-        find(papers.readers, What.CALL),
+        find(stream_entries.readers, What.CALL),
     ),
     Entry(
         ("StreamAnchored",),
         "the machine's owner, of offers in its stream",
         "coordinator of the call, and readers that it names",
         {Gets.OFFERS},
-        find(papers.coordinator_and_readers, *OFFERS),
+        find(stream_entries.coordinator_and_readers, *OFFERS),
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "owners who offered, and carriers of its legs",
         {Gets.PLAN_PART},
-        find(papers.owners_and_carriers, What.PLAN),
+        find(stream_entries.owners_and_carriers, What.PLAN),
     ),
     Entry(
         ("StreamAnchored",),
         "coordinator, of a plan in its stream",
         "readers that the call names",
         {Gets.PLAN},
-        find(papers.readers, What.PLAN),
+        find(stream_entries.readers, What.PLAN),
     ),
 )
 

@@ -26,7 +26,7 @@ from millmark.ledger.store.rows import (
     RecordRow,
     StreamRow,
 )
-from millmark.services.planning import omission, papers, reading
+from millmark.services.planning import omission, reading, stream_entries
 from millmark.services.planning.errors import PlanningError
 from millmark.services.planning.offers import why_not_lawful
 from millmark.services.planning.repository import CallRow, LeafRow, PlanningRepository, PlanRow, ReceiptRow, What
@@ -55,7 +55,7 @@ def verify_arrival(
     record: RecordRow,
     ledger: ChainIdentityRow,
     recipient: int,
-    opened: Sequence[papers.OpenedLeaf],
+    opened: Sequence[stream_entries.OpenedLeaf],
     objectives: Iterable[Json],
     documents: Iterable[Claims],
 ) -> Arrival:
@@ -65,7 +65,7 @@ def verify_arrival(
     size, root = getattr(event, "size", 0), getattr(event, "root", b"")
     found = _Verifier(rows, record, ledger, recipient, {one.root: one for one in documents})
     for one in opened:
-        leaf = papers.verify_opened_leaf(one, size, root)
+        leaf = stream_entries.verify_opened_leaf(one, size, root)
         try:
             found.add(one, leaf, size)
         except PlanError as error:
@@ -90,13 +90,13 @@ class _Verifier:
         self._calls: dict[bytes, Call] = {}
         self.arrival = Arrival()
 
-    def add(self, opened: papers.OpenedLeaf, leaf: bytes, size: int) -> None:
+    def add(self, opened: stream_entries.OpenedLeaf, leaf: bytes, size: int) -> None:
         form = opened.entry.get("format") if isinstance(opened.entry, Mapping) else None
-        forms: Mapping[tuple[object, LeafKind], Callable[[papers.OpenedLeaf, bytes], tuple[str, bytes]]] = {
+        forms: Mapping[tuple[object, LeafKind], Callable[[stream_entries.OpenedLeaf, bytes], tuple[str, bytes]]] = {
             (CALL_FORMAT, LeafKind.PLAN): self._call,
             (OFFER_FORMAT, LeafKind.OFFER): self._offer,
             (WITHDRAWAL_FORMAT, LeafKind.OFFER): self._withdrawal,
-            (papers.SEAL_FORMAT, LeafKind.PLAN): self._plan,
+            (stream_entries.SEAL_FORMAT, LeafKind.PLAN): self._plan,
         }
         verify = forms.get((form, opened.kind))
         if verify is None:
@@ -119,7 +119,7 @@ class _Verifier:
                 raise PlanningError("an objective in it is not that of a call in it")
             row.objective = canonical_json(objective.to_json()).decode()
 
-    def _call(self, opened: papers.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
+    def _call(self, opened: stream_entries.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
         call = Call.parse(opened.entry)
         if (call.chain_id, call.ledger) != (self._ledger.chain_id, self._ledger.ledger):
             raise PlanningError("a call in it is for another ledger")
@@ -133,7 +133,7 @@ class _Verifier:
         self.arrival.calls.append(CallRow(call.digest, leaf, call.coordinator, call.closes, "", ""))
         return What.CALL, call.digest
 
-    def _offer(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+    def _offer(self, opened: stream_entries.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
         offer = Offer.parse(opened.entry)
         call = self._known(offer.call)
         self._verify_reader(call)
@@ -149,13 +149,13 @@ class _Verifier:
         self.arrival.roots.add(machine.claims_root)
         return What.OFFER, offer.call
 
-    def _withdrawal(self, opened: papers.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
+    def _withdrawal(self, opened: stream_entries.OpenedLeaf, _: bytes) -> tuple[str, bytes]:
         withdrawal = OfferWithdrawal.parse(opened.entry)
         self._verify_reader(self._known(withdrawal.call))
         return What.WITHDRAWAL, withdrawal.call
 
-    def _plan(self, opened: papers.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
-        seal = papers.parse_seal(opened.entry)
+    def _plan(self, opened: stream_entries.OpenedLeaf, leaf: bytes) -> tuple[str, bytes]:
+        seal = stream_entries.parse_seal(opened.entry)
         call = self._known(seal.call)
         if call.coordinator != self._record.participant:
             raise PlanningError("a plan in it is not one of its sender's call")
@@ -166,14 +166,14 @@ class _Verifier:
         if claims is None:
             raise PlanningError("the document of a plan in it is missing")
         # Owners get their part of the plan alone; who gets the whole of it needs no part.
-        if papers.read_plan(claims, seal) is None:
-            papers.read_part(claims, seal, self._recipient)
+        if stream_entries.read_plan(claims, seal) is None:
+            stream_entries.read_part(claims, seal, self._recipient)
         self.arrival.roots.add(seal.claims)
         self.arrival.plans.append(PlanRow(seal.plan, seal.call, leaf, seal.claims, opened.index))
         return What.PLAN, seal.call
 
     def _known(self, digest: bytes) -> Call:
-        call = self._calls.get(digest) or papers.find_call(self._rows, digest)
+        call = self._calls.get(digest) or stream_entries.find_call(self._rows, digest)
         if call is None:
             # Call and offer come from two gateways, in either order. The sender tries again, so nothing is lost.
             raise CallUnknownError(
@@ -212,7 +212,7 @@ def acknowledge(
     given = dict(planning.receipts(row.leaf for row in offers))
     ledger = rows.get(ChainIdentityRow, 1)
     for digest in sorted({row.call for row in offers}):
-        call = papers.find_call(rows, digest)
+        call = stream_entries.find_call(rows, digest)
         if ledger is None or call is None or call.coordinator != recipient:
             continue
         counts = reading.count_known(rows, book, planning, call).offers

@@ -16,7 +16,7 @@ from millmark.ledger.store import Book, Registry, Rows
 from millmark.ledger.store.rows import AssignmentRow, OperationRow, OrderRow
 from millmark.services.planning.calendar import Grid, ObjectiveFile, build_objective
 from millmark.services.planning.errors import CallRefusedError, PlanningGround
-from millmark.services.planning.reading import Shelf, find_claims
+from millmark.services.planning.reading import PlanningTables, find_claims
 
 _MOST_LATE = 100_000
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
@@ -143,7 +143,7 @@ def build_grid(closes: int, slot_minutes: int, days: int) -> Grid:
 
 
 def build_call(
-    shelf: Shelf,
+    tables: PlanningTables,
     me: int,
     asking: Asking,
     file: ObjectiveFile,
@@ -152,12 +152,12 @@ def build_call(
     find_order: Callable[[str], bytes],
 ) -> tuple[Call, Objective]:
     """The call, and the objective to which it commits. Raises CallRefusedError, and what the look-ups raise."""
-    ledger, grid = Registry(shelf.connection).identity(), asking.grid
+    ledger, grid = Registry(tables.connection).identity(), asking.grid
     if ledger is None or asking.closes <= now_s:
         raise CallRefusedError(PlanningGround.PAST.write(), hint="give a later time with --closes")
     if len(set(asking.orders)) != len(asking.orders):
         raise CallRefusedError("an order is named twice", hint="name each once")
-    wanted = [build_job(shelf.rows, shelf.book, one, me, grid) for one in sorted(asking.orders)]
+    wanted = [build_job(tables.rows, tables.book, one, me, grid) for one in sorted(asking.orders)]
     buyers, jobs = {one.job.order: one.buyer for one in wanted}, tuple(one.job for one in wanted)
     objective = build_objective(file, jobs, asking.asked, grid.slot, find_company, find_order, buyers)
     made = Call(
@@ -177,15 +177,15 @@ def build_call(
     return made, objective
 
 
-def find_open_orders(shelf: Shelf, coordinator: int, now_s: int) -> list[tuple[OrderRow, str]]:
+def find_open_orders(tables: PlanningTables, coordinator: int, now_s: int) -> list[tuple[OrderRow, str]]:
     """The orders that a call can be made for, by when they are due, each with why it cannot be called for; empty if it
     can. Those whose operations are all assigned are left out."""
     grid = build_grid(now_s, 60, 1)
     found = []
     for state in (OrderState.ACCEPTED, OrderState.IN_PRODUCTION):
-        for row in shelf.rows.find(OrderRow, coordinator=coordinator, state=int(state)):
+        for row in tables.rows.find(OrderRow, coordinator=coordinator, state=int(state)):
             try:
-                build_job(shelf.rows, shelf.book, row.subject, coordinator, grid)
+                build_job(tables.rows, tables.book, row.subject, coordinator, grid)
                 found.append((row, ""))
             except CallRefusedError as error:
                 if PlanningGround.NONE_OPEN.read(error.cause) is None:

@@ -19,9 +19,9 @@ from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.rows import AssignmentRow, OperationRow
 from millmark.services.planning.calls import verify_revisions
 from millmark.services.planning.errors import PlanningGround, RowRefusedError
-from millmark.services.planning.papers import find_call
-from millmark.services.planning.reading import Shelf, find_claims, need_call
+from millmark.services.planning.reading import PlanningTables, find_claims, need_call
 from millmark.services.planning.repository import LeafRow, PlanRow, What
+from millmark.services.planning.stream_entries import find_call
 
 MAX_REWORKS = 255
 """The ledger counts no more of a lot."""
@@ -283,51 +283,51 @@ class Proposals:
         return {"replan": to_hex(self.plan.digest), "cause": cause}
 
 
-def find_proposals(shelf: Shelf, plan: Plan) -> Proposals:
+def find_proposals(tables: PlanningTables, plan: Plan) -> Proposals:
     """A row that is as it was in the plan before keeps its assignment; one that moved is cancelled first. Raises
     CallRefusedError for orders with other terms by now, InputError for work that no plan assigned."""
-    standing = find_standing(shelf.rows, shelf.book, plan)
+    standing = find_standing(tables.rows, tables.book, plan)
     todo = [row for row in plan.rows if not _is_settled(standing[row.key])]
-    verify_revisions(shelf.rows, shelf.book, need_call(shelf.rows, plan.call), {row.order for row in todo})
+    verify_revisions(tables.rows, tables.book, need_call(tables.rows, plan.call), {row.order for row in todo})
     cancelled = (_replaced(standing[row.key]) for row in todo)
     return Proposals(plan, tuple(todo), tuple(one for one in cancelled if one is not None))
 
 
-def find_waiting(shelf: Shelf, me: int, named: Iterable[int] | None = None) -> list[AssignmentRow]:
+def find_waiting(tables: PlanningTables, me: int, named: Iterable[int] | None = None) -> list[AssignmentRow]:
     """Assignments that a machine owner named, or all that wait for it. Raises InputError for an unknown one."""
     if named:
-        return [shelf.need_assignment(one) for one in named]
-    return shelf.rows.find(AssignmentRow, owner=me, state=AssignmentState.PROPOSED.value)
+        return [tables.need_assignment(one) for one in named]
+    return tables.rows.find(AssignmentRow, owner=me, state=AssignmentState.PROPOSED.value)
 
 
 def judge_waiting(
-    shelf: Shelf, me: int, waiting: Iterable[AssignmentRow], now_s: int
+    tables: PlanningTables, me: int, waiting: Iterable[AssignmentRow], now_s: int
 ) -> tuple[dict[int, bytes], list[RowRefusedError]]:
     """The claims roots of the rows that are as they were offered, by assignment, and why the others are refused."""
-    roots, refused, times = {}, [], TakenTimes(shelf.rows, shelf.book, me)
+    roots, refused, times = {}, [], TakenTimes(tables.rows, tables.book, me)
     for row in waiting:
         try:
-            proposed = find_row(shelf.book, row)
+            proposed = find_row(tables.book, row)
             if proposed is None:
-                raise _of_no_plan(shelf, row)
-            times.add(verify_row(shelf.rows, shelf.book, row, proposed, me, now_s, times))
+                raise _of_no_plan(tables, row)
+            times.add(verify_row(tables.rows, tables.book, row, proposed, me, now_s, times))
             roots[row.sequence] = proposed.root
         except RowRefusedError as error:
             refused.append(error)
     return roots, refused
 
 
-def build_decline(shelf: Shelf, assignment: int, cause: CauseKind, text: str) -> dict[str, Json]:
+def build_decline(tables: PlanningTables, assignment: int, cause: CauseKind, text: str) -> dict[str, Json]:
     """Why an owner declines a row of a plan: the document behind the record. Raises InputError if it is of none."""
-    proposed = find_row(shelf.book, shelf.need_assignment(assignment))
+    proposed = find_row(tables.book, tables.need_assignment(assignment))
     if proposed is None:
         ground = PlanningGround.OF_NO_PLAN.write(assignment=assignment)
         raise InputError(ground, hint="use `millmark assignments decline`")
     return {"plan": to_hex(proposed.plan), "cause": {"kind": cause.value, "text": text}}
 
 
-def _of_no_plan(shelf: Shelf, row: AssignmentRow) -> RowRefusedError:
-    if find_claims(shelf.book, row.claims_root) is None:
+def _of_no_plan(tables: PlanningTables, row: AssignmentRow) -> RowRefusedError:
+    if find_claims(tables.book, row.claims_root) is None:
         return RowRefusedError(
             PlanningGround.ROW_NOT_HERE.write(assignment=row.sequence),
             hint="its coordinator's gateway hands it over",

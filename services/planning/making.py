@@ -20,10 +20,10 @@ from millmark.ledger.records import AssignmentState, CertificateState, Verdict
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Rows, Store
 from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, LotRow
-from millmark.services.planning import calls, consent, papers
+from millmark.services.planning import calls, consent, stream_entries
 from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
 from millmark.services.planning.making_process import Task, make_apart
-from millmark.services.planning.reading import Shelf, count_known, need_call, plan_file
+from millmark.services.planning.reading import PlanningTables, count_known, need_call, plan_file
 from millmark.services.planning.repository import AttemptRow, PlanningRepository
 from millmark.services.planning.schedule import Made, Replan
 
@@ -227,62 +227,69 @@ def verify_cause(happened: Happened) -> None:
         raise InputError(PlanningGround.CAUSE_UNFIT.write(kind=happened.kind.value), hint=hint)
 
 
-def need_own_call(shelf: Shelf, digest: bytes, me: int) -> Call:
+def need_own_call(tables: PlanningTables, digest: bytes, me: int) -> Call:
     """A call that the company made. Raises NotFoundError, CallRefusedError."""
-    call = need_call(shelf.rows, digest)
+    call = need_call(tables.rows, digest)
     if call.coordinator != me:
         cause = PlanningGround.OTHERS_CALL.write(participant=call.coordinator)
         raise CallRefusedError(cause, hint="its coordinator plans it")
     return call
 
 
-def prepare_plan(shelf: Shelf, call: Call) -> PlanFile:
+def prepare_plan(tables: PlanningTables, call: Call) -> PlanFile:
     """What the first plan for a call is made from. Raises CallRefusedError if the orders have other terms by now."""
-    calls.verify_revisions(shelf.rows, shelf.book, call)
-    return plan_file(shelf.rows, shelf.book, shelf.planning, call, None)
+    calls.verify_revisions(tables.rows, tables.book, call)
+    return plan_file(tables.rows, tables.book, tables.planning, call, None)
 
 
-def prepare_replan(shelf: Shelf, call: Call, own: papers.OwnStream, happened: Happened, now_s: int) -> Replacing:
+def prepare_replan(
+    tables: PlanningTables, call: Call, own: stream_entries.OwnStream, happened: Happened, now_s: int
+) -> Replacing:
     """What a plan is made from that replaces the latest one. Rows that have begun stay, and accepted ones unless that
     is impossible. Raises InputError for a cause that is not so."""
     if happened.shown is None:
         verify_cause(happened)
-    before = shelf.latest_plan(call.digest)
+    before = tables.latest_plan(call.digest)
     # A cause that a record shows names it; any other is written into the coordinator's stream.
-    record = happened.record or happened.certificate or _declined(shelf, happened)
-    cause = happened.shown or _cause(shelf, own, happened, record)
-    file = plan_file(shelf.rows, shelf.book, shelf.planning, call, None, before)
-    why = _replan(shelf, call, before, cause, happened, now_s)
+    record = happened.record or happened.certificate or _declined(tables, happened)
+    cause = happened.shown or _cause(tables, own, happened, record)
+    file = plan_file(tables.rows, tables.book, tables.planning, call, None, before)
+    why = _replan(tables, call, before, cause, happened, now_s)
     is_shown = record is not None or happened.shown is not None
     return Replacing(file, before.tie, why, None if is_shown else _entry(happened, now_s))
 
 
 def seal_made(
-    shelf: Shelf, own: papers.OwnStream, call: Call, plan: Plan, signer: Signer, entry: Mapping[str, Json] | None = None
-) -> papers.Sealed:
+    tables: PlanningTables,
+    own: stream_entries.OwnStream,
+    call: Call,
+    plan: Plan,
+    signer: Signer,
+    entry: Mapping[str, Json] | None = None,
+) -> stream_entries.Sealed:
     """Writes a plan, and before it what led to it. Raises PlanningError if something else was written in between."""
-    written = None if entry is None else papers.seal_event(shelf.connection, own, entry).first
+    written = None if entry is None else stream_entries.seal_event(tables.connection, own, entry).first
     if written is not None and plan.cause is not None and plan.cause.leaf != written:
         raise PlanningError(PlanningGround.STREAM_GREW.write(), hint="make the plan again")
-    return papers.seal_plan(shelf.connection, own, call, plan, signer)
+    return stream_entries.seal_plan(tables.connection, own, call, plan, signer)
 
 
-def _declined(shelf: Shelf, happened: Happened) -> int | None:
+def _declined(tables: PlanningTables, happened: Happened) -> int | None:
     """The record by which an assignment was declined. Raises InputError if it was not."""
     number = happened.assignment
     if happened.kind is not CauseKind.DECLINED or number is None:
         return None
-    if shelf.need_assignment(number).state != AssignmentState.DECLINED:
+    if tables.need_assignment(number).state != AssignmentState.DECLINED:
         cause = PlanningGround.NOT_DECLINED.write(assignment=number)
         raise InputError(cause, hint="see `millmark assignments list --all`")
     return number
 
 
-def _cause(shelf: Shelf, own: papers.OwnStream, happened: Happened, record: int | None) -> Cause:
+def _cause(tables: PlanningTables, own: stream_entries.OwnStream, happened: Happened, record: int | None) -> Cause:
     """What a record shows is named by it; anything else by the entry that is written with the plan."""
     if record is not None:
         return Cause(happened.kind, happened.text, record=record)
-    leaf = max(own.anchored, shelf.book.evidence_size(own.subject))
+    leaf = max(own.anchored, tables.book.evidence_size(own.subject))
     return Cause(happened.kind, happened.text, stream=own.subject, leaf=leaf)
 
 
@@ -293,17 +300,17 @@ def _entry(happened: Happened, now_s: int) -> Mapping[str, Json]:
     return {"cause": happened.kind.value, "text": happened.text, "at": now_s, **about}
 
 
-def _replan(shelf: Shelf, call: Call, before: Plan, cause: Cause, happened: Happened, now_s: int) -> Replan:
-    standing = consent.find_standing(shelf.rows, shelf.book, before)
-    offers = count_known(shelf.rows, shelf.book, shelf.planning, call).offers
+def _replan(tables: PlanningTables, call: Call, before: Plan, cause: Cause, happened: Happened, now_s: int) -> Replan:
+    standing = consent.find_standing(tables.rows, tables.book, before)
+    offers = count_known(tables.rows, tables.book, tables.planning, call).offers
     rework = frozenset[Key]()
     if happened.certificate is not None:
-        rework = find_failed(shelf.rows, standing, happened.certificate)
+        rework = find_failed(tables.rows, standing, happened.certificate)
     started, accepted = find_kept(before, standing, cause.kind, happened.machine)
     started -= rework
     declined: Sequence[tuple[bytes, int]] = ()
     if happened.assignment is not None and cause.kind is CauseKind.DECLINED:
-        row = shelf.need_assignment(happened.assignment)
+        row = tables.need_assignment(happened.assignment)
         declined = [(row.order, row.operation)]
     dropped = find_dropped(before, offers, started, happened.machine, declined)
     return Replan(cause, max(before.now, slot_now(call, now_s)), started, accepted, dropped, rework)

@@ -14,7 +14,7 @@ from millmark.services.planning import calls, consent
 from millmark.services.planning.calendar import Calendar, Grid, MachineDay, MachinePlan
 from millmark.services.planning.errors import CalendarError, CallRefusedError, PlanningError, PlanningGround
 from millmark.services.planning.feedback.repository import FeedbackRepository
-from millmark.services.planning.reading import Shelf, find_capability, need_call
+from millmark.services.planning.reading import PlanningTables, find_capability, need_call
 from millmark.services.planning.repository import LeafRow, What
 
 
@@ -222,10 +222,10 @@ def why_not_lawful(call: Call, offer: Offer, owners: Mapping[int, int]) -> str:
     return ""
 
 
-def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
+def need_open_call(tables: PlanningTables, digest: bytes, unit: str, now_s: int) -> Call:
     """The call, while it is open and on the orders' present terms. `unit`: that of the calendar's prices. Raises
     CallRefusedError and CalendarError."""
-    call = need_call(shelf.rows, digest)
+    call = need_call(tables.rows, digest)
     if call.closes <= now_s:
         closed = datetime.fromtimestamp(call.closes, UTC)
         raise CallRefusedError(PlanningGround.CALL_CLOSED.write(time=f"{closed:%Y-%m-%d %H:%M} UTC"))
@@ -234,12 +234,12 @@ def need_open_call(shelf: Shelf, digest: bytes, unit: str, now_s: int) -> Call:
             PlanningGround.OTHER_UNIT.write(unit=unit, wanted=call.unit),
             hint="give all amounts of calendar.toml in the call's unit",
         )
-    calls.verify_revisions(shelf.rows, shelf.book, call)
+    calls.verify_revisions(tables.rows, tables.book, call)
     return call
 
 
 def find_own_machines(
-    shelf: Shelf,
+    tables: PlanningTables,
     call: Call,
     calendar: Calendar,
     me: int,
@@ -253,14 +253,14 @@ def find_own_machines(
         number = find_machine(str(plan.machine))
         if wanted is not None and number not in wanted:
             continue
-        row = shelf.rows.get(MachineRow, number)
+        row = tables.rows.get(MachineRow, number)
         if row is None or row.owner != me or row.retired_at:
             is_own = row is not None and row.owner == me
             why = PlanningGround.MACHINE_RETIRED if is_own else PlanningGround.MACHINE_NOT_OWN
             raise PlanningError(why.write(machine=plan.machine), hint="correct calendar.toml")
-        capability = find_capability(shelf.book, row.claims_root)
-        busy = consent.find_busy(shelf.rows, shelf.book, call, number, me)
-        efficiency = FeedbackRepository(shelf.connection).condition(number).efficiency_per_mille
+        capability = find_capability(tables.book, row.claims_root)
+        busy = consent.find_busy(tables.rows, tables.book, call, number, me)
+        efficiency = FeedbackRepository(tables.connection).condition(number).efficiency_per_mille
         found.append(OwnMachine(number, plan, capability, tuple(busy), efficiency))
     if not found:
         raise errors.InputError(PlanningGround.NO_MACHINES.write(), hint="see calendar.toml")
@@ -268,21 +268,23 @@ def find_own_machines(
 
 
 def build_new_offers(
-    shelf: Shelf, call: Call, calendar: Calendar, machines: list[OwnMachine], me: int, until: int
+    tables: PlanningTables, call: Call, calendar: Calendar, machines: list[OwnMachine], me: int, until: int
 ) -> Made:
     """The offers for all that the machines can do and that is not offered already. `until`: Unix seconds."""
     made = build_offers(call, calendar, machines, me, until)
-    known = _offered(shelf, call, me)
+    known = _offered(tables, call, me)
     new = [one for one in made.offers if (one.order, one.operation, one.machine) not in known]
     if len(new) < len(made.offers):
         made.passed.append(PlanningGround.OFFERED.write(count=len(made.offers) - len(new)))
     return Made(new, made.passed)
 
 
-def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int) -> dict[int, list[OfferWithdrawal]]:
+def find_withdrawals(
+    tables: PlanningTables, rows: Iterable[LeafRow], me: int, now_s: int
+) -> dict[int, list[OfferWithdrawal]]:
     """The withdrawals of own offers, by machine. Raises PlanningError for an offer of another company, and once its
     call has closed."""
-    closed = {one.digest for one in shelf.planning.calls() if one.closes <= now_s}
+    closed = {one.digest for one in tables.planning.calls() if one.closes <= now_s}
     found: dict[int, list[OfferWithdrawal]] = {}
     for row in rows:
         if row.owner != me:
@@ -293,15 +295,15 @@ def find_withdrawals(shelf: Shelf, rows: Iterable[LeafRow], me: int, now_s: int)
     return dict(sorted(found.items()))
 
 
-def own_leaves(shelf: Shelf, call: Call, what: str, me: int) -> list[LeafRow]:
+def own_leaves(tables: PlanningTables, call: Call, what: str, me: int) -> list[LeafRow]:
     """The company's own entries for a call."""
-    return [row for row in shelf.planning.leaves(call.digest, what) if row.owner == me]
+    return [row for row in tables.planning.leaves(call.digest, what) if row.owner == me]
 
 
-def _offered(shelf: Shelf, call: Call, me: int) -> set[tuple[bytes, int, int]]:
+def _offered(tables: PlanningTables, call: Call, me: int) -> set[tuple[bytes, int, int]]:
     """Order, operation and machine of the company's offers that were not withdrawn."""
-    gone = {OfferWithdrawal.parse(row.value).offer for row in own_leaves(shelf, call, What.WITHDRAWAL, me)}
+    gone = {OfferWithdrawal.parse(row.value).offer for row in own_leaves(tables, call, What.WITHDRAWAL, me)}
     offers: list[Offer] = [
-        Offer.parse(row.value) for row in own_leaves(shelf, call, What.OFFER, me) if row.leaf not in gone
+        Offer.parse(row.value) for row in own_leaves(tables, call, What.OFFER, me) if row.leaf not in gone
     ]
     return {(one.order, one.operation, one.machine) for one in offers}

@@ -29,8 +29,14 @@ from millmark.ledger.trust import TrustFile
 from millmark.services.directory.document import typed_digest
 from millmark.services.planning.errors import OmissionRefusedError, PlanningError
 from millmark.services.planning.offers import why_not_lawful
-from millmark.services.planning.papers import OpenedLeaf, PlanSeal, parse_opened_leaf, parse_seal, recover_signer
 from millmark.services.planning.repository import CallRow, LeafRow, ReceiptRow, What
+from millmark.services.planning.stream_entries import (
+    OpenedLeaf,
+    PlanSeal,
+    parse_opened_leaf,
+    parse_seal,
+    recover_signer,
+)
 
 # Receipts: the coordinator's signed word that it had an offer, and when.
 # The signature is over EIP-712 typed data in the domain of checkpoints (ledger/TRUST.md), all numbers unsigned:

@@ -18,8 +18,8 @@ from millmark.ledger.plans.plan import Plan
 from millmark.ledger.store import Book, Connection, Rows, Store
 from millmark.ledger.store.rows import AnchorRow, AssignmentRow, MachineRow, StreamRow
 from millmark.services.planning.errors import PlanningError, PlanningGround
-from millmark.services.planning.papers import OwnStream, Sealed, find_call, parse_seal, read_part, read_plan
 from millmark.services.planning.repository import LeafRow, PlanningRepository, PlanRow, What
+from millmark.services.planning.stream_entries import OwnStream, Sealed, find_call, parse_seal, read_part, read_plan
 
 _CAPABILITY = "capability"
 
@@ -167,7 +167,7 @@ _OFFERS = "offers"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class PlanningTables:
     """The database within one transaction."""
 
     connection: Connection
@@ -246,17 +246,17 @@ def is_for_offers(book: Book, row: StreamRow) -> bool:
 
 
 @contextmanager
-def reading(store: Store) -> Iterator[Shelf]:
+def reading(store: Store) -> Iterator[PlanningTables]:
     with store.reading() as connection:
-        yield shelf_on(connection)
+        yield tables_on(connection)
 
 
 @contextmanager
-def writing(store: Store) -> Iterator[Shelf]:
+def writing(store: Store) -> Iterator[PlanningTables]:
     with store.transaction() as connection:
-        yield shelf_on(connection)
+        yield tables_on(connection)
 
 
-def shelf_on(connection: Connection) -> Shelf:
+def tables_on(connection: Connection) -> PlanningTables:
     """The database within a transaction that is open already."""
-    return Shelf(connection, Rows(connection), Book(connection), PlanningRepository(connection))
+    return PlanningTables(connection, Rows(connection), Book(connection), PlanningRepository(connection))

@@ -8,7 +8,7 @@ PASSPORT.md specifies what a passport shows, and from which sources.
 from __future__ import annotations
 
 from millmark.services.portal.administration import AdministrationParts
-from millmark.services.portal.portal import Office, Portal
+from millmark.services.portal.portal import CompanyServices, Portal
 from millmark.services.portal.proofs import PASSPORTS, Proofs
 
-__all__ = ["PASSPORTS", "AdministrationParts", "Office", "Portal", "Proofs"]
+__all__ = ["PASSPORTS", "AdministrationParts", "CompanyServices", "Portal", "Proofs"]

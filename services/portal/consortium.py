@@ -116,7 +116,7 @@ def votes_of(view: MotionView, member: int | None) -> tuple[Vote, ...]:
     return tuple(one for one in _VOTES.get(view.motion.state, ()) if one is not hidden)
 
 
-class ConsortiumDesk(Protocol):
+class ConsortiumWriter(Protocol):
     """Acts for the consortium's operator, or for a member of the council."""
 
     def governance(self) -> Governance | None:
@@ -198,7 +198,7 @@ class ConsortiumPages:
     store: Store
     pages: Pages
     forms: Forms
-    desk: ConsortiumDesk
+    writer: ConsortiumWriter
     read_status: Callable[[], Any]
 
     def routes(self) -> tuple[PageRoute, ...]:
@@ -231,13 +231,13 @@ class ConsortiumPages:
     def _show(self, request: Request, refused: MillmarkError | None = None, **entered: str) -> Response:
         governance, silent = self._governance()
         may, may_vote = (one.is_met_by(principal_of(request)) for one in (_RECORDERS, _VOTERS))
-        council, member = None if governance is None else governance.council, self.desk.member()
+        council, member = None if governance is None else governance.council, self.writer.member()
         belongs = council is not None and member in council.terms.members
         votes = may_vote and belongs
         values: dict[str, Any] = {
             "companies": participants(self.store),
-            "waiting": self.desk.waiting(),
-            "changes": self.desk.changes(),
+            "waiting": self.writer.waiting(),
+            "changes": self.writer.changes(),
             "owner": None if governance is None else to_checksum(governance.owner),
             "council": council,
             "foreign": governance is not None and governance.foreign,
@@ -249,7 +249,7 @@ class ConsortiumPages:
                 one.motion.number: votes_of(one, member) for one in (council.motions if council and votes else ())
             },
             "silent": silent,
-            "operates": may and governance is not None and self.desk.operates(governance.owner),
+            "operates": may and governance is not None and self.writer.operates(governance.owner),
             "votes": votes,
             "asks_administrator": belongs and not votes,
             "calls": _CALLS,
@@ -263,7 +263,7 @@ class ConsortiumPages:
     def _governance(self) -> tuple[Governance | None, ChainError | None]:
         """And why it is not known, if the chain does not say: the rest of the page is worth showing."""
         try:
-            return self.desk.governance(), None
+            return self.writer.governance(), None
         except ChainError as error:
             return None, error
 
@@ -273,7 +273,7 @@ class ConsortiumPages:
         """What a company asks for, before it is admitted. Raises FormRefusedError."""
         self.forms.verify(request, token)
         try:
-            found, number = self.desk.read_request(asked.encode())
+            found, number = self.writer.read_request(asked.encode())
         except InputError as error:
             return self._show(request, error, asked=asked)
         values: dict[str, Any] = {
@@ -287,11 +287,11 @@ class ConsortiumPages:
 
     def admit(self, request: Request, token: _Token, asked: _Request) -> Response:
         """Raises FormRefusedError."""
-        return self._act(request, token, lambda: self.desk.admit(asked.encode()))
+        return self._act(request, token, lambda: self.writer.admit(asked.encode()))
 
     def drop(self, request: Request, token: _Token, address: _Address) -> Response:
         """Raises FormRefusedError, NotFoundError."""
-        return self._act(request, token, lambda: self.desk.drop(bytes.fromhex(address)))
+        return self._act(request, token, lambda: self.writer.drop(bytes.fromhex(address)))
 
     # Suspension
 
@@ -311,7 +311,7 @@ class ConsortiumPages:
 
     def _operates(self) -> bool:
         try:
-            return self.desk.operates()
+            return self.writer.operates()
         except ChainError:
             return False
 
@@ -320,17 +320,17 @@ class ConsortiumPages:
         if not reason.strip():
             self.forms.verify(request, token)
             return self._ask(request, "suspend", number, missing=True)
-        return self._act(request, token, lambda: self.desk.suspend(key, number, reason.strip()))
+        return self._act(request, token, lambda: self.writer.suspend(key, number, reason.strip()))
 
     def reinstate(self, request: Request, number: Number, token: _Token, key: _Key) -> Response:
         """Raises FormRefusedError, NotFoundError."""
-        return self._act(request, token, lambda: self.desk.reinstate(key, number))
+        return self._act(request, token, lambda: self.writer.reinstate(key, number))
 
     # Directory
 
     def publish(self, request: Request, token: _Token) -> Response:
         """Raises FormRefusedError."""
-        return self._act(request, token, self.desk.publish)
+        return self._act(request, token, self.writer.publish)
 
     # Motions
 
@@ -338,20 +338,20 @@ class ConsortiumPages:
         """What would be proposed. Raises FormRefusedError."""
         self.forms.verify(request, token)
         try:
-            found = self.desk.describe(call, arguments.split())
+            found = self.writer.describe(call, arguments.split())
         except (InputError, NotFoundError, ChainError) as error:
             return self._show(request, error, call=call, arguments=arguments)
         return self._confirm(request, "motion", call=call, arguments=arguments, shown=found.call)
 
     def propose(self, request: Request, token: _Token, call: _Call, arguments: _Arguments = "") -> Response:
         """Raises FormRefusedError."""
-        return self._act(request, token, lambda: self._voted(lambda: self.desk.propose(call, arguments.split())))
+        return self._act(request, token, lambda: self._voted(lambda: self.writer.propose(call, arguments.split())))
 
     def vote(
         self, request: Request, number: Number, vote: Vote, token: _Token, mark: Annotated[str, Form(max_length=65_536)]
     ) -> Response:
         """Raises FormRefusedError, NotFoundError."""
-        return self._act(request, token, lambda: self._voted(lambda: self.desk.vote(number, mark, vote)))
+        return self._act(request, token, lambda: self._voted(lambda: self.writer.vote(number, mark, vote)))
 
     def _voted(self, act: Callable[[], object]) -> None:
         """Votes are no records: they are on the chain when this returns."""

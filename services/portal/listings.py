@@ -14,7 +14,16 @@ from starlette.responses import Response
 
 from millmark.ledger.errors import IdentifierError, NotFoundError
 from millmark.ledger.ids import SubjectKind, parse_digital_link
-from millmark.ledger.provenance import Direction, Limits, OrderTrace, Told, Trace, listings, open_reader, tell_trace
+from millmark.ledger.provenance import (
+    Direction,
+    Limits,
+    OrderTrace,
+    StatedTrace,
+    Trace,
+    listings,
+    open_reader,
+    tell_trace,
+)
 from millmark.ledger.provenance.answers import Lot
 from millmark.ledger.provenance.cases import CaseList, Doubts, find_doubts, find_opened
 from millmark.ledger.provenance.reader import MAX_WORK, Reader, find_names, workload
@@ -141,7 +150,7 @@ def find_pending(acting: Acting, principal: Principal, order: bytes) -> tuple[Pe
         lots = [one.lot for one in waits if one.lot is not None]
         seen = set(lots) if reader.visibility is None else set(reader.visibility.among(SubjectKind.LOT, lots))
         reader.name(seen)
-        company, found = acting.desk.company(principal), []
+        company, found = acting.recorder.company(principal), []
         for wait in waits:
             if wait.lot is not None and wait.lot not in seen:
                 continue
@@ -298,7 +307,9 @@ class Listings:
         }
         return self._tell_page(request, "lot.html", told, picture, offers=offers, links=links, **more)
 
-    def _tell_page(self, request: Request, template: str, told: Told, picture: str | None, **more: Any) -> Response:
+    def _tell_page(
+        self, request: Request, template: str, told: StatedTrace, picture: str | None, **more: Any
+    ) -> Response:
         story = passports.build_story(told.statements)
         if isinstance(told.trace, OrderTrace):
             story = story.without_headline()
@@ -339,7 +350,7 @@ class Listings:
     def _lists(self) -> portal.Lists:
         return portal.Lists(self.pages, self.forms)
 
-    def _tell(self, request: Request, subject: str) -> Told:
+    def _tell(self, request: Request, subject: str) -> StatedTrace:
         try:
             name = bytes.fromhex(subject)
         except ValueError:
@@ -398,7 +409,7 @@ class WorkPage:
             "work": found,
             "items": items,
             "opened": opened,
-            "own": self.acting.desk.company(principal),
+            "own": self.acting.recorder.company(principal),
             "page": page,
             "pages": max(-(-found.count // _ITEMS), 1),
             # A vote binds the company: administrators alone cast it.
@@ -411,7 +422,7 @@ class WorkPage:
     def _find(self, principal: Principal, page: int) -> tuple[WorkList, tuple[Item, ...], CaseList]:
         """What waits for the company; on the first page, also what it waits for itself: answers to its recall
         notices."""
-        company = self.acting.desk.company(principal)
+        company = self.acting.recorder.company(principal)
         nothing: tuple[WorkList, tuple[Item, ...], CaseList] = (WorkList((), 0, truncated=False), (), _NO_CASES)
         if company is None:
             return nothing

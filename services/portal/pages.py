@@ -381,7 +381,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class Publisher:
     """Whose pages these are."""
 
     name: str | None
@@ -403,12 +403,12 @@ class Pages:
         *,
         secure: bool,
         build_menu: Callable[[Principal], list[str]],
-        speaker: Callable[[], Speaker] = lambda: Speaker(None, None),
+        publisher: Callable[[], Publisher] = lambda: Publisher(None, None),
         catalogues: Mapping[Language, Catalogue] | None = None,
         find_folded: Callable[[Principal], frozenset[str]] = lambda _: frozenset(),
         find_place: Callable[[], str] | None = None,
     ) -> None:
-        self._secure, self._build_menu, self._speaker = secure, build_menu, speaker
+        self._secure, self._build_menu, self._publisher = secure, build_menu, publisher
         self._find_folded, self._find_place = find_folded, find_place
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
@@ -453,7 +453,7 @@ class Pages:
             languages=[(one.value, _with_language(request, one)) for one in Language],
             path=request.url.path,
             principal=principal,
-            speaker=self._speaker(),
+            publisher=self._publisher(),
             menu=[] if principal is None else self._build_menu(principal),
             folded=frozenset() if principal is None else self._find_folded(principal),
             live=live,

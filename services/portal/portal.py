@@ -24,23 +24,23 @@ from millmark.services.documents import Documents
 from millmark.services.planning.making import PlanMaker, Ties
 from millmark.services.portal.acting.acting import STAGED, Acting
 from millmark.services.portal.acting.pages import ActingPages
-from millmark.services.portal.acting.things import Desk
+from millmark.services.portal.acting.things import FormRecorder
 from millmark.services.portal.administration import Administration, AdministrationParts
 from millmark.services.portal.check_page import CheckPage
-from millmark.services.portal.consortium import ConsortiumDesk, ConsortiumPages
+from millmark.services.portal.consortium import ConsortiumPages, ConsortiumWriter
 from millmark.services.portal.demand import DemandPages
 from millmark.services.portal.listings import Listings, WorkPage
 from millmark.services.portal.models import InspectionPages, ModelPages
 from millmark.services.portal.order_act import ORDER_PRODUCT, build_order_act
 from millmark.services.portal.ordering import Ordering
-from millmark.services.portal.pages import ANYBODY, MEMBERS, OWNER, Forms, PageRoute, Pages, Speaker
+from millmark.services.portal.pages import ANYBODY, MEMBERS, OWNER, Forms, PageRoute, Pages, Publisher
 from millmark.services.portal.passports import Passports
 from millmark.services.portal.people import Once, PairingPages, PeoplePages, SignInPages, WaysIn, ask_to_sign_in
 from millmark.services.portal.planner import at_machine, coordinating, owning
 from millmark.services.portal.plans import Plans
 from millmark.services.portal.process import ProcessPages
 from millmark.services.portal.proofs import Proofs
-from millmark.services.portal.recalls import CasePages, RecallFiles, Recalls, Told
+from millmark.services.portal.recalls import CasePages, NoticeDelivery, RecallFiles, Recalls
 from millmark.services.portal.registers import DocumentPages, Registers, SearchPage, Visible
 from millmark.services.serving.loop import Trouble
 
@@ -53,7 +53,7 @@ _ASSET = rules.Rule(rules.Without.CREDENTIAL, page=True, cost=0, audited=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class CompanyServices:
     """What the pages about the company itself work with."""
 
     documents: Documents
@@ -62,16 +62,16 @@ class Office:
     """Folder with its products, calendar and objective."""
     signer: signatures.Signer | None
     """Signs its plans."""
-    causes: at_machine.CauseDesk | None
+    causes: at_machine.CauseService | None
     """Takes in what happens at its machines."""
-    told: Callable[[int], Mapping[int, Told]]
+    told: Callable[[int], Mapping[int, NoticeDelivery]]
     """By recipient, what became of the hand-overs that are due because of a record."""
     follow: Callable[[Request], Awaitable[Response]]
     """Answers with the records that the caller may see as they become final, as server-sent events."""
     find_place: Callable[[], str]
     """Returns the position after the last of them."""
     pairing: Pairing
-    consortium: ConsortiumDesk
+    consortium: ConsortiumWriter
 
 
 def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) -> Response:
@@ -81,7 +81,7 @@ def _open_order(acting: ActingPages, request: Request, entries: dict[str, str]) 
 
 class Portal:
     """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status; `form_key`
-    returns the key of forms, which all processes behind that URL share; `desk` records for the company;
+    returns the key of forms, which all processes behind that URL share; `recorder` records for the company;
     `read_troubles` tells what does not work."""
 
     def __init__(
@@ -95,73 +95,73 @@ class Portal:
         clock: Callable[[], int],
         form_key: Callable[[], bytes],
         check: CheckPage,
-        speaker: Callable[[], Speaker],
+        publisher: Callable[[], Publisher],
         ties: Ties,
-        desk: Desk,
-        office: Office,
+        recorder: FormRecorder,
+        parts: CompanyServices,
         read_troubles: Callable[[], Sequence[Trouble]],
     ) -> None:
         self._store, self._read_status, self._check = store, read_status, check
-        self._find_company = desk.company
+        self._find_company = recorder.company
         self.pages = Pages(
             secure=signin.is_secure(origin),
             build_menu=self._build_menu,
-            speaker=speaker,
+            publisher=publisher,
             find_folded=self._find_folded,
-            find_place=office.find_place,
+            find_place=parts.find_place,
         )
         self.forms = Forms(form_key, origin)
-        self.acting = Acting(store, desk, {one.form.name: one for one in (*STAGED, build_order_act(office.home))})
-        self.workshop = coordinating.Workshop(store, desk, office.home, office.signer, ties, clock, PlanMaker(store))
+        self.acting = Acting(store, recorder, {one.form.name: one for one in (*STAGED, build_order_act(parts.home))})
+        self.workshop = coordinating.Workshop(store, recorder, parts.home, parts.signer, ties, clock, PlanMaker(store))
         once = Once(store, self.forms, form_key, clock)
         people = PeoplePages(ways_in, self.pages, self.forms, origin, clock, once)
         # The menu has them in this order: what is done every day first.
         self.routes: tuple[PageRoute, ...] = (
             PageRoute("/", self.home, ANYBODY),
-            *WorkPage(store, self.pages, self.forms, self.acting, read_troubles, office.consortium.ballots).routes(),
+            *WorkPage(store, self.pages, self.forms, self.acting, read_troubles, parts.consortium.ballots).routes(),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
-            *PairingPages(office.pairing, self.pages, self.forms, clock).routes(),
-            PageRoute("/portal/events", office.follow, _FOLLOWING),
+            *PairingPages(parts.pairing, self.pages, self.forms, clock).routes(),
+            PageRoute("/portal/events", parts.follow, _FOLLOWING),
             *SignInPages(store, self.pages, self.forms, sign_in, origin, clock, people.offered).routes(),
             *SearchPage(store, self.pages, self.forms).routes(),
-            *self._build_orders(office, ties),
-            *self._build_quality(office, proofs),
-            *self._build_registers(office),
+            *self._build_orders(parts, ties),
+            *self._build_quality(parts, proofs),
+            *self._build_registers(parts),
             *people.routes(),
-            *Administration(office.administration, self.pages, self.forms, once).routes(),
+            *Administration(parts.administration, self.pages, self.forms, once).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues", folded=True),
             PageRoute("/portal/status", self.status, OWNER, menu="status", folded=True),
             *self._build_public(proofs, origin, clock, check),
         )
 
-    def _build_orders(self, office: Office, ties: Ties) -> Iterator[PageRoute]:
+    def _build_orders(self, parts: CompanyServices, ties: Ties) -> Iterator[PageRoute]:
         """Ordering, acting and planning."""
         store, pages, forms = self._store, self.pages, self.forms
         acting = ActingPages(self.acting, pages, forms)
-        yield from Ordering(office.home, pages, forms, partial(_open_order, acting)).routes()
+        yield from Ordering(parts.home, pages, forms, partial(_open_order, acting)).routes()
         yield from Listings(store, pages, forms, self.acting).routes()
         yield from acting.routes()
-        yield from at_machine.AtMachine(self.workshop, self.acting, pages, forms, office.causes).routes()
+        yield from at_machine.AtMachine(self.workshop, self.acting, pages, forms, parts.causes).routes()
         yield from coordinating.Coordinating(self.workshop, pages, forms).routes()
         yield from Plans(store, pages, forms, ties, self._find_company).routes()
         yield from owning.Owning(self.workshop, pages, forms).routes()
 
-    def _build_quality(self, office: Office, proofs: Proofs) -> Iterator[PageRoute]:
+    def _build_quality(self, parts: CompanyServices, proofs: Proofs) -> Iterator[PageRoute]:
         """What is expected, how machines do, what was inspected, and what went wrong."""
         store, pages, forms, acting = self._store, self.pages, self.forms, self.acting
-        yield from DemandPages(store, pages, forms, proofs.chain, office.home, self._find_company).routes()
+        yield from DemandPages(store, pages, forms, proofs.chain, parts.home, self._find_company).routes()
         yield from ProcessPages(store, pages, forms, acting).routes()
         yield from InspectionPages(store, pages, forms).routes()
         yield from ModelPages(store, pages, forms, acting).routes()
         yield from Recalls(store, pages, forms, RecallFiles(store, proofs.chain), acting).routes()
-        yield from CasePages(store, pages, forms, acting, office.told).routes()
+        yield from CasePages(store, pages, forms, acting, parts.told).routes()
 
-    def _build_registers(self, office: Office) -> Iterator[PageRoute]:
+    def _build_registers(self, parts: CompanyServices) -> Iterator[PageRoute]:
         """Who and what is known."""
         store, pages, forms = self._store, self.pages, self.forms
         yield from Registers(store, pages, forms, self.acting).routes()
-        yield from ConsortiumPages(store, pages, forms, office.consortium, self._read_status).routes()
-        yield from DocumentPages(office.documents, pages, forms).routes()
+        yield from ConsortiumPages(store, pages, forms, parts.consortium, self._read_status).routes()
+        yield from DocumentPages(parts.documents, pages, forms).routes()
 
     def _build_public(
         self, proofs: Proofs, origin: str, clock: Callable[[], int], check: CheckPage

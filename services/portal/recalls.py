@@ -277,7 +277,7 @@ _MOST, _LOTS = 50, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NoticeDelivery:
     """What became of handing the notice's text over to a company."""
 
     delivered: bool
@@ -291,7 +291,7 @@ class CasePages:
     pages: Pages
     forms: Forms
     acting: Acting
-    find_told: Callable[[int], Mapping[int, Told]]
+    find_told: Callable[[int], Mapping[int, NoticeDelivery]]
 
     def routes(self) -> tuple[PageRoute, ...]:
         return (
@@ -341,7 +341,7 @@ class CasePages:
 
     def _offers(self, reader: Reader, case: Case, principal: Principal) -> tuple[Offer, ...]:
         """What the caller's company may answer: on its own lots, and if it recorded the notice, its end."""
-        company = self.acting.desk.company(principal)
+        company = self.acting.recorder.company(principal)
         if company is None or case.closed is not None:
             return ()
         own = find_own(reader, case, company)
@@ -358,7 +358,7 @@ class CasePages:
 def offer_note(acting: Acting, principal: Principal, name: str, lots: Sequence[LotRow]) -> Offer | None:
     """The button for a note on these lots; None if the caller may not record it, or there is no lot."""
     form = FORMS[name]
-    if not lots or not acting.desk.may(principal, form.operation):
+    if not lots or not acting.recorder.may(principal, form.operation):
         return None
     return acting.offer_of(form, things.Thing(About.NOTHING, None), lots=quality.name_lots(lots))
 
@@ -442,7 +442,7 @@ class Recalls:
     def _notice(self, found: provenance.Recall, principal: Principal) -> tuple[Offer | None, int]:
         """The button for a notice on the causes on which the company may record one; without any, on what was made from
         them. And how many of these it names, 0 if it names the causes."""
-        company, named = self.acting.desk.company(principal), 0
+        company, named = self.acting.recorder.company(principal), 0
         if company is None:
             return None, 0
         causes = [lot.subject for lot in found.lots if not lot.depth]

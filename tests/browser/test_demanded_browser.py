@@ -113,7 +113,7 @@ def members(world: PortalWorld) -> Iterator[dict[str, str]]:
 def test_members_of_the_council_propose_agree_and_carry_out(
     world: PortalWorld, chromium: Browser, members: dict[str, str]
 ) -> None:
-    phone, desk = (
+    phone, commands = (
         sit(chromium, world, *one) for one in ((FIRST, 390, members[FIRST]), (SECOND, 1280, members[SECOND]))
     )
     page = phone.new_page()
@@ -129,7 +129,7 @@ def test_members_of_the_council_propose_agree_and_carry_out(
     look(page)
     council, _ = find_council(world.line.consortium.chain)
     council.approve(world.company(THIRD).signer, 1)  # with `millmark council approve`
-    other = desk.new_page()
+    other = commands.new_page()
     vote(other, f"{members[SECOND]}/portal?lang=zh", "approve", "accept-ownership")
     expect(other.locator('form[action$="/motions/1/approve"]')).to_have_count(0)
     other.goto(f"{members[SECOND]}/portal")
@@ -141,7 +141,7 @@ def test_members_of_the_council_propose_agree_and_carry_out(
     page.reload()
     expect(page.locator("main")).to_contain_text("It owns the registry")
     phone.close()
-    desk.close()
+    commands.close()
 
 
 def vote(page: Page, work_list: str, vote: str, call: str) -> None:

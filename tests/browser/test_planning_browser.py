@@ -1,5 +1,5 @@
-"""Ordering and planning in a real Chromium without scripts, on a phone, and in Chinese at a desk: a buyer orders a
-configured product to the final record; a coordinator calls, has a plan made in a process of its own, and proposes it;
+"""Ordering and planning in a real Chromium without scripts, on a phone, and in Chinese on a wide screen: a buyer orders
+a configured product to the final record; a coordinator calls, has a plan made in a process of its own, and proposes it;
 the machine's owner offers and accepts; the operator sees what comes next."""
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def test_from_a_product_on_a_phone_to_work_that_is_agreed(at_work: Factory) -> N
 
 
 @pytest.mark.parametrize("view", OTHERS, ids=name_view)
-def test_the_same_in_chinese_and_at_a_desk(others: dict[View, Factory], chromium: Browser, view: View) -> None:
+def test_the_same_in_chinese_and_on_a_wide_screen(others: dict[View, Factory], chromium: Browser, view: View) -> None:
     language, width = view
     with others[view].phone(chromium, {"zh": "zh-CN"}.get(language, language), width) as page:
         _tell(others[view], page)

@@ -30,7 +30,7 @@ PART = "urn:example:hip-1"
 
 
 @dataclass
-class Office:
+class Company:
     """A home folder of a company that keeps the world's book, on a devchain."""
 
     run: Runner
@@ -72,49 +72,49 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BundleWor
 
 
 @pytest.fixture
-def office(
+def company(
     source: tuple[BundleWorld, Store, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Office:
+) -> Company:
     world, store, url = source
     with new_store(tmp_path) as copy:
         copy_database(store, copy)
     (tmp_path / "millmark.toml").write_text(f'chain_url = "{url}"\ndatabase = "sqlite:///ledger.db"\n')
     write_deployment(tmp_path / "deployment.json", world.consortium.chain.deployment)
-    return Office(Runner(tmp_path, monkeypatch, capsys), world)
+    return Company(Runner(tmp_path, monkeypatch, capsys), world)
 
 
-def test_a_partner_with_a_node_verifies_a_bundle(office: Office) -> None:
-    bundle, trust = office.path("part.bundle"), office.path("trust.json")
-    made = office.json("bundle", PART, "-o", bundle, "--disclose", "names")
+def test_a_partner_with_a_node_verifies_a_bundle(company: Company) -> None:
+    bundle, trust = company.path("part.bundle"), company.path("trust.json")
+    made = company.json("bundle", PART, "-o", bundle, "--disclose", "names")
     assert (made["bytes"], made["withheld_records"]) == (Path(bundle).stat().st_size, 1)
-    office.json("trust", "-o", trust, "--block", str(made["block_number"]))
-    assert office.json("verify", bundle, "--trust", trust)
-    code, out, _ = office.run("bundle", PART, "-o", bundle)
+    company.json("trust", "-o", trust, "--block", str(made["block_number"]))
+    assert company.json("verify", bundle, "--trust", trust)
+    code, out, _ = company.run("bundle", PART, "-o", bundle)
     assert code == 0
     assert "1 more withheld" in out
     # With the block: on a chain that goes on, a later one would not lead to the bundle's.
     assert f"next: millmark trust -o trust.json --block {made['checkpoint_number']}, and" in out
 
 
-def test_a_partner_without_a_node_verifies_what_companies_signed(office: Office) -> None:
-    bundle, trust, point = (office.path(name) for name in ("part.bundle", "trust.json", "checkpoint.json"))
-    office.json("trust", "-o", trust, "--quorum", "2")
-    office.json("checkpoint", "fetch", "-o", office.path("block.json"))
-    office.json("checkpoint", "combine", office.signed(0), office.signed(1), "-o", point, "--trust", trust)
-    office.json("bundle", PART, "-o", bundle, "--checkpoint", point)
-    assert office.json("verify", bundle, "--trust", trust)
-    office.json("bundle", PART, "-o", bundle, "--checkpoint", office.signed(1))
-    code, _, err = office.run("verify", bundle, "--trust", trust)
+def test_a_partner_without_a_node_verifies_what_companies_signed(company: Company) -> None:
+    bundle, trust, point = (company.path(name) for name in ("part.bundle", "trust.json", "checkpoint.json"))
+    company.json("trust", "-o", trust, "--quorum", "2")
+    company.json("checkpoint", "fetch", "-o", company.path("block.json"))
+    company.json("checkpoint", "combine", company.signed(0), company.signed(1), "-o", point, "--trust", trust)
+    company.json("bundle", PART, "-o", bundle, "--checkpoint", point)
+    assert company.json("verify", bundle, "--trust", trust)
+    company.json("bundle", PART, "-o", bundle, "--checkpoint", company.signed(1))
+    code, _, err = company.run("verify", bundle, "--trust", trust)
     assert code == 1
     assert "1 of the 2 required participants" in err
 
 
-def test_what_is_disclosed_is_chosen_on_the_command_line(office: Office) -> None:
-    bundle = office.path("part.bundle")
-    office.json("bundle", PART, "-o", bundle, "--disclose", "/supplier", "--disclose", "inferences", "--unrelated")
+def test_what_is_disclosed_is_chosen_on_the_command_line(company: Company) -> None:
+    bundle = company.path("part.bundle")
+    company.json("bundle", PART, "-o", bundle, "--disclose", "/supplier", "--disclose", "inferences", "--unrelated")
     found = parse_bundle(Path(bundle).read_bytes())
     assert b"Heath Steel" in Path(bundle).read_bytes()
     assert len(found.identities) == 1
@@ -122,24 +122,24 @@ def test_what_is_disclosed_is_chosen_on_the_command_line(office: Office) -> None
     assert all(isinstance(link, int) for history in found.histories for link in history.records)
 
 
-def test_a_regulator_verifies_a_recall(office: Office) -> None:
+def test_a_regulator_verifies_a_recall(company: Company) -> None:
     """Of a model, whose lots only the index knows; and of a lot, of which the bundle proves all that came of it."""
-    bundle, trust = office.path("recall.bundle"), office.path("trust.json")
-    office.json("trust", "-o", trust)
-    for asked in (("--model", str(office.world.model)), ("--lot", "urn:example:bar")):
-        found: Any = office.json("recall", *asked, "--bundle", bundle)
+    bundle, trust = company.path("recall.bundle"), company.path("trust.json")
+    company.json("trust", "-o", trust)
+    for asked in (("--model", str(company.world.model)), ("--lot", "urn:example:bar")):
+        found: Any = company.json("recall", *asked, "--bundle", bundle)
         assert [file["file"] for file in found["bundles"]] == [bundle]
-        assert office.run("verify", bundle, "--trust", trust)[0] == 1
-        answer: Any = office.json("verify", bundle, "--trust", trust, "--any-status")
+        assert company.run("verify", bundle, "--trust", trust)[0] == 1
+        answer: Any = company.json("verify", bundle, "--trust", trust, "--any-status")
         said = answer["statements"]
         assert {one["subject"] for one in said if one["code"] == "part"} == {lot["subject"] for lot in found["lots"]}
         assert {one["values"].get("certificate") for one in said} >= {
             one["certificate"] for one in found["certificates"]
         }
-    code, out, _ = office.run("recall", "--model", str(office.world.model), "--bundle", bundle)
+    code, out, _ = company.run("recall", "--model", str(company.world.model), "--bundle", bundle)
     assert code == 0
     assert "not proved: that these are all lots of that model" in out
-    code, out, _ = office.run("recall", "--lot", "urn:example:bar", "--bundle", bundle)
+    code, out, _ = company.run("recall", "--lot", "urn:example:bar", "--bundle", bundle)
     assert code == 0
     assert "not proved" not in out
 
@@ -152,9 +152,9 @@ def test_a_regulator_verifies_a_recall(office: Office) -> None:
         (("--bundle", "{home}/x", "--checkpoint", "{home}/none"), "cannot be read"),
     ],
 )
-def test_a_recall_that_cannot_be_proved_says_why(office: Office, arguments: tuple[str, ...], why: str) -> None:
-    asked = ("recall", "--lot", "urn:example:bar", *(part.format(home=office.run.home) for part in arguments))
-    code, err = office.run.refused(*asked)
+def test_a_recall_that_cannot_be_proved_says_why(company: Company, arguments: tuple[str, ...], why: str) -> None:
+    asked = ("recall", "--lot", "urn:example:bar", *(part.format(home=company.run.home) for part in arguments))
+    code, err = company.run.refused(*asked)
     assert (code, why in err) == (2, True), err
 
 
@@ -169,30 +169,30 @@ def test_a_recall_that_cannot_be_proved_says_why(office: Office, arguments: tupl
         (("urn:example:nobody", "-o", "{home}/x"), 1, "not known here"),
     ],
 )
-def test_other_uses_write_nothing(office: Office, arguments: tuple[str, ...], code: int, why: str) -> None:
-    found, err = office.run.refused("bundle", *(part.format(home=office.run.home) for part in arguments))
+def test_other_uses_write_nothing(company: Company, arguments: tuple[str, ...], code: int, why: str) -> None:
+    found, err = company.run.refused("bundle", *(part.format(home=company.run.home) for part in arguments))
     assert (found, why in err) == (code, True), err
-    assert not Path(office.path("x")).exists()
+    assert not Path(company.path("x")).exists()
 
 
-def test_a_tampered_index_writes_nothing_and_a_rebuild_mends_it(office: Office) -> None:
-    office.execute("UPDATE records SET block_time = block_time + 1 WHERE kind = 'CertificateIssued'")
-    code, _, err = office.run("bundle", PART, "-o", office.path("x"))
+def test_a_tampered_index_writes_nothing_and_a_rebuild_mends_it(company: Company) -> None:
+    company.execute("UPDATE records SET block_time = block_time + 1 WHERE kind = 'CertificateIssued'")
+    code, _, err = company.run("bundle", PART, "-o", company.path("x"))
     assert code == 1
     assert err.count("\n") == 1
-    assert not Path(office.path("x")).exists()
-    assert office.run("rebuild")[0] == 0
-    assert office.run("status")[0] == 0
-    office.json("bundle", PART, "-o", office.path("x"))
+    assert not Path(company.path("x")).exists()
+    assert company.run("rebuild")[0] == 0
+    assert company.run("status")[0] == 0
+    company.json("bundle", PART, "-o", company.path("x"))
 
 
-def test_status_says_that_the_index_is_the_chain_s(office: Office) -> None:
-    status = office.json("status")
+def test_status_says_that_the_index_is_the_chain_s(company: Company) -> None:
+    status = company.json("status")
     check, chain = status["check"], status["chain"]
     assert isinstance(check, dict)
     assert isinstance(chain, dict)
     assert (check["differences"], check["findings"]) == (0, [])
-    code, out, _ = office.run("status")
+    code, out, _ = company.run("status")
     assert code == 0
     assert "heads equal the chain's at block" in out
     # What a node does not tell is in the JSON alone.
@@ -201,35 +201,35 @@ def test_status_says_that_the_index_is_the_chain_s(office: Office) -> None:
     assert "None" not in out
 
 
-def test_at_each_checkpoint_the_index_is_compared_with_the_chain(office: Office) -> None:
+def test_at_each_checkpoint_the_index_is_compared_with_the_chain(company: Company) -> None:
     def err_of(*arguments: str) -> str:
-        code, _, err = office.run("checkpoint", *arguments)
+        code, _, err = company.run("checkpoint", *arguments)
         assert code == 0, err
         return err
 
-    assert err_of("fetch", "-o", office.path("block.json")) == ""
-    office.signed(0)
-    office.execute("UPDATE records SET participant = participant + 1 WHERE kind = 'CertificateIssued'")
-    told = err_of("fetch", "-o", office.path("block.json"))
+    assert err_of("fetch", "-o", company.path("block.json")) == ""
+    company.signed(0)
+    company.execute("UPDATE records SET participant = participant + 1 WHERE kind = 'CertificateIssued'")
+    told = err_of("fetch", "-o", company.path("block.json"))
     assert (told.count("\n"), "the index differs from the chain" in told) == (1, True)
     assert "the index differs" in err_of(
-        "sign", office.path("block.json"), f"--signer=file:{office.path('key-0')}", "-o", office.path("again.json")
+        "sign", company.path("block.json"), f"--signer=file:{company.path('key-0')}", "-o", company.path("again.json")
     )
-    code, out, err = office.run("status")
+    code, out, err = company.run("status")
     assert (code, err, "`millmark rebuild`" in out) == (1, "", True)
-    assert office.run("rebuild")[0] == 0
-    assert err_of("fetch", "-o", office.path("block.json")) == ""
+    assert company.run("rebuild")[0] == 0
+    assert err_of("fetch", "-o", company.path("block.json")) == ""
 
 
-def test_a_second_home_starts_from_the_index_of_the_first(office: Office) -> None:
-    file, second = office.path("index.gz"), office.run.home / "second"
-    exported = office.json("index", "export", file)
-    code, _, err = office.run("index", "import", file)
+def test_a_second_home_starts_from_the_index_of_the_first(company: Company) -> None:
+    file, second = company.path("index.gz"), company.run.home / "second"
+    exported = company.json("index", "export", file)
+    code, _, err = company.run("index", "import", file)
     assert (code, "has an index already" in err) == (1, True)
     second.mkdir()
     for name in ("millmark.toml", "deployment.json"):
-        (second / name).write_bytes((office.run.home / name).read_bytes())
-    there = copy(office.run)
+        (second / name).write_bytes((company.run.home / name).read_bytes())
+    there = copy(company.run)
     there.home = second
     code, _, err = there("index", "import", file, "--digest", "0x" + "00" * 32)
     assert (code, "not the one that you gave" in err) == (2, True)
@@ -240,18 +240,18 @@ def test_a_second_home_starts_from_the_index_of_the_first(office: Office) -> Non
     assert there("status")[0] == 0
 
 
-def test_status_names_what_differs(office: Office) -> None:
-    office.execute("UPDATE heads SET length = length + 1 WHERE subject = (SELECT min(subject) FROM heads)")
-    code, out, _ = office.run("status")
+def test_status_names_what_differs(company: Company) -> None:
+    company.execute("UPDATE heads SET length = length + 1 WHERE subject = (SELECT min(subject) FROM heads)")
+    code, out, _ = company.run("status")
     assert code == 1
     assert "the stored head of 0x" in out
     assert "1 differences; `millmark rebuild`" in out
 
 
-def test_the_deep_status_finds_what_follows_from_records_alone(office: Office) -> None:
-    office.execute("UPDATE lots SET quantity = quantity + 1 WHERE subject = (SELECT min(subject) FROM lots)")
-    assert office.run("status")[0] == 0
-    found = office.json("status", "--deep", code=1)["check"]
+def test_the_deep_status_finds_what_follows_from_records_alone(company: Company) -> None:
+    company.execute("UPDATE lots SET quantity = quantity + 1 WHERE subject = (SELECT min(subject) FROM lots)")
+    assert company.run("status")[0] == 0
+    found = company.json("status", "--deep", code=1)["check"]
     assert isinstance(found, dict)
     assert found["differences"] == 1
     assert found["findings"][0].startswith("lot 0x")

@@ -30,7 +30,7 @@ SECRET = "canary-of-the-partner"
 CONTENT = b"%PDF-1.7 canary " + bytes(range(256)) * 4000
 
 
-class Desk:
+class Commands:
     """A folder with the tokens of several companies, the deployment file and a partner's keys."""
 
     def __init__(self, world: SharedWorld, url: str, run: Runner) -> None:
@@ -95,7 +95,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
     (tmp_path / "home").mkdir()
     with ExitStack() as stack:
         store = stack.enter_context(new_store(tmp_path))
@@ -105,97 +105,101 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         with redirect_stderr(io.StringIO()):  # the gateway's log, which would be taken for the command's
             app = create_gateway(GatewayParts(store, build_policy(Auth.REQUIRED, owner=OWNER), keys=world.ring))
         url = stack.enter_context(serving(app))
-        yield Desk(world, url, Runner(tmp_path / "home", monkeypatch, capsys))
+        yield Commands(world, url, Runner(tmp_path / "home", monkeypatch, capsys))
 
 
-def test_from_the_companys_file_to_the_partners(desk: Desk) -> None:
-    document = desk.publish(f"--about={BILLET}", "--mode=linked")
-    desk.publish_key(DESCENDANT)
-    listed = json.loads(desk.ok("found", f"--about={BILLET}", *desk.at(DESCENDANT), "--json"))["documents"]
+def test_from_the_companys_file_to_the_partners(commands: Commands) -> None:
+    document = commands.publish(f"--about={BILLET}", "--mode=linked")
+    commands.publish_key(DESCENDANT)
+    listed = json.loads(commands.ok("found", f"--about={BILLET}", *commands.at(DESCENDANT), "--json"))["documents"]
     assert [one["document"] for one in listed] == [document]
-    assert document in desk.ok("found", f"--about={BILLET}", *desk.at(DESCENDANT))
-    told = json.loads(desk.ok(*desk.fetching(document, DESCENDANT, "--json")))
+    assert document in commands.ok("found", f"--about={BILLET}", *commands.at(DESCENDANT))
+    told = json.loads(commands.ok(*commands.fetching(document, DESCENDANT, "--json")))
     assert (told["name"], told["media_type"], told["size"]) == ("drawing.pdf", "application/pdf", len(CONTENT))
     assert told["root"] == listed[0]["versions"][0]["root"]
-    assert desk.output.read_bytes() == CONTENT
-    assert desk.output.stat().st_mode & 0o077 == 0
-    assert "root 0x" in desk.ok(*desk.fetching(document, DESCENDANT, "--version=1"))
+    assert commands.output.read_bytes() == CONTENT
+    assert commands.output.stat().st_mode & 0o077 == 0
+    assert "root 0x" in commands.ok(*commands.fetching(document, DESCENDANT, "--version=1"))
 
 
-def test_published_again_it_is_the_same_document(desk: Desk) -> None:
-    first, second = desk.publish("--mode=consortium"), desk.publish("--mode=consortium")
-    other = desk.publish("--mode=private")
+def test_published_again_it_is_the_same_document(commands: Commands) -> None:
+    first, second = commands.publish("--mode=consortium"), commands.publish("--mode=consortium")
+    other = commands.publish("--mode=private")
     assert first == second != other
 
 
-def test_a_grant_lets_in_and_its_end_shuts_out(desk: Desk) -> None:
-    document = desk.publish("--mode=restricted")
-    desk.publish_key(NAMED)
-    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, NAMED))
-    assert "may read" in desk.ok("grant", document, str(NAMED), *desk.at(OWNER))
-    desk.ok(*desk.fetching(document, NAMED))
-    assert desk.output.read_bytes() == CONTENT
-    desk.output.unlink()
-    assert "may not read" in desk.ok("revoke", document, str(NAMED), *desk.at(OWNER))
-    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, NAMED))
-    assert not desk.output.exists()
+def test_a_grant_lets_in_and_its_end_shuts_out(commands: Commands) -> None:
+    document = commands.publish("--mode=restricted")
+    commands.publish_key(NAMED)
+    assert "does not exist, or is not visible" in commands.refused(*commands.fetching(document, NAMED))
+    assert "may read" in commands.ok("grant", document, str(NAMED), *commands.at(OWNER))
+    commands.ok(*commands.fetching(document, NAMED))
+    assert commands.output.read_bytes() == CONTENT
+    commands.output.unlink()
+    assert "may not read" in commands.ok("revoke", document, str(NAMED), *commands.at(OWNER))
+    assert "does not exist, or is not visible" in commands.refused(*commands.fetching(document, NAMED))
+    assert not commands.output.exists()
 
 
-def test_what_a_partner_may_not_is_refused(desk: Desk) -> None:
-    document = desk.publish(f"--about={BILLET}", "--mode=linked")
-    desk.publish_key(DESCENDANT)
-    desk.publish_key(SIBLING)
-    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, SIBLING))
-    assert "refuses this credential" in desk.refused("publish", str(desk.home / "drawing.pdf"), *desk.at(SIBLING))
-    assert "refuses this credential" in desk.refused("grant", document, str(NAMED), *desk.at(DESCENDANT))
-    assert "does not exist, or is not visible" in desk.refused(*desk.fetching("0" * 32, DESCENDANT))
-    assert "is not a document id" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
-    assert "--gateway needs --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
-    assert "does not exist, or is not visible" in desk.refused("revoke", "0" * 32, str(NAMED), *desk.at(OWNER))
+def test_what_a_partner_may_not_is_refused(commands: Commands) -> None:
+    document = commands.publish(f"--about={BILLET}", "--mode=linked")
+    commands.publish_key(DESCENDANT)
+    commands.publish_key(SIBLING)
+    assert "does not exist, or is not visible" in commands.refused(*commands.fetching(document, SIBLING))
+    assert "refuses this credential" in commands.refused(
+        "publish", str(commands.home / "drawing.pdf"), *commands.at(SIBLING)
+    )
+    assert "refuses this credential" in commands.refused("grant", document, str(NAMED), *commands.at(DESCENDANT))
+    assert "does not exist, or is not visible" in commands.refused(*commands.fetching("0" * 32, DESCENDANT))
+    assert "is not a document id" in commands.refused(*commands.fetching("../recipient-keys/1", DESCENDANT))
+    assert "--gateway needs --token-file" in commands.refused(
+        "grant", document, str(NAMED), f"--gateway={commands.url}"
+    )
+    assert "does not exist, or is not visible" in commands.refused("revoke", "0" * 32, str(NAMED), *commands.at(OWNER))
 
 
-def test_keys_that_do_not_count_are_refused(desk: Desk) -> None:
-    document = desk.publish(f"--about={BILLET}", "--mode=linked")
-    desk.ok("keys", "new", str(desk.home / f"recipient-{DESCENDANT}.json"))
-    assert "the gateway refuses" in desk.refused(*desk.fetching(document, DESCENDANT)), "no key is published"
-    desk.publish_key(SIBLING)
-    stolen = desk.home / f"statement-{SIBLING}.json"
-    assert "the gateway refuses" in desk.refused("keys", "publish", str(stolen), *desk.at(DESCENDANT))
+def test_keys_that_do_not_count_are_refused(commands: Commands) -> None:
+    document = commands.publish(f"--about={BILLET}", "--mode=linked")
+    commands.ok("keys", "new", str(commands.home / f"recipient-{DESCENDANT}.json"))
+    assert "the gateway refuses" in commands.refused(*commands.fetching(document, DESCENDANT)), "no key is published"
+    commands.publish_key(SIBLING)
+    stolen = commands.home / f"statement-{SIBLING}.json"
+    assert "the gateway refuses" in commands.refused("keys", "publish", str(stolen), *commands.at(DESCENDANT))
     stolen.write_text("{")
-    assert desk.refused("keys", "publish", str(stolen), *desk.at(SIBLING))
-    (desk.home / f"recipient-{DESCENDANT}.json").unlink()
-    desk.publish_key(DESCENDANT)
-    other = desk.home / "other.json"
-    desk.ok("keys", "new", str(other))
-    said = desk.refused(*desk.fetching(document, DESCENDANT, f"--key={other}"))
+    assert commands.refused("keys", "publish", str(stolen), *commands.at(SIBLING))
+    (commands.home / f"recipient-{DESCENDANT}.json").unlink()
+    commands.publish_key(DESCENDANT)
+    other = commands.home / "other.json"
+    commands.ok("keys", "new", str(other))
+    said = commands.refused(*commands.fetching(document, DESCENDANT, f"--key={other}"))
     assert "sealed for another key" in said
-    (desk.home / f"recipient-{DESCENDANT}.json").chmod(0o644)
-    assert "recipient" in desk.refused(*desk.fetching(document, DESCENDANT))
-    assert not desk.output.exists()
+    (commands.home / f"recipient-{DESCENDANT}.json").chmod(0o644)
+    assert "recipient" in commands.refused(*commands.fetching(document, DESCENDANT))
+    assert not commands.output.exists()
 
 
-def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None:
-    document, other = desk.publish("--mode=consortium"), desk.publish("--mode=restricted")
-    desk.ok("grant", other, str(DESCENDANT), *desk.at(OWNER))
-    desk.publish_key(DESCENDANT)
-    sealed = sealed_file(desk, other)
+def test_a_gateway_that_sends_something_else_is_not_believed(commands: Commands) -> None:
+    document, other = commands.publish("--mode=consortium"), commands.publish("--mode=restricted")
+    commands.ok("grant", other, str(DESCENDANT), *commands.at(OWNER))
+    commands.publish_key(DESCENDANT)
+    sealed = sealed_file(commands, other)
 
     def sends(body: bytes) -> str:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
         with answering(lambda line: line.sendall(head + body)) as url:
-            return desk.refused(*desk.fetching(document, DESCENDANT, "--version=1", url=url))
+            return commands.refused(*commands.fetching(document, DESCENDANT, "--version=1", url=url))
 
     assert "a document other than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert "incomplete" in sends(sealed[:100])
     assert "not a sealed document" in sends(b"{}")
-    assert not desk.output.exists()
+    assert not commands.output.exists()
 
 
-def sealed_file(desk: Desk, document: str) -> bytes:
-    token = (desk.home / f"token-{DESCENDANT}").read_text().strip()
-    documents = HttpDocuments(desk.url, token)
+def sealed_file(commands: Commands, document: str) -> bytes:
+    token = (commands.home / f"token-{DESCENDANT}").read_text().strip()
+    documents = HttpDocuments(commands.url, token)
     try:
         return documents.fetch(document, 1)
     finally:
@@ -205,13 +209,13 @@ def sealed_file(desk: Desk, document: str) -> bytes:
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n[", b'HTTP/1.1 200 OK\r\n\r\n{"items": 1}', b"HTTP/1.1 503 No\r\n\r\n"]
 )
-def test_answers_that_are_none_are_one_line(desk: Desk, answer: bytes) -> None:
+def test_answers_that_are_none_are_one_line(commands: Commands, answer: bytes) -> None:
     with answering(lambda line: line.sendall(answer)) as url:
-        assert "the gateway" in desk.refused("found", *desk.at(OWNER, url))
+        assert "the gateway" in commands.refused("found", *commands.at(OWNER, url))
 
 
-def test_a_gateway_that_is_away_is_one_line(desk: Desk) -> None:
-    assert "the gateway does not respond" in desk.refused("found", *desk.at(OWNER, closed_url()))
-    assert "the gateway does not respond" in desk.refused("found", *desk.at(OWNER, "no url"))
-    (desk.home / f"token-{OWNER}").chmod(0o644)
-    assert "token" in desk.refused("found", *desk.at(OWNER))
+def test_a_gateway_that_is_away_is_one_line(commands: Commands) -> None:
+    assert "the gateway does not respond" in commands.refused("found", *commands.at(OWNER, closed_url()))
+    assert "the gateway does not respond" in commands.refused("found", *commands.at(OWNER, "no url"))
+    (commands.home / f"token-{OWNER}").chmod(0o644)
+    assert "token" in commands.refused("found", *commands.at(OWNER))

@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield from open_site(tmp_path / "home")
 
 
-class Office:
+class Company:
     """A home with a gateway's database, whose chain is served, and the commands of the page."""
 
     def __init__(self, site: Site, url: str, folder: Path, run: Runner) -> None:
@@ -65,11 +65,11 @@ class Office:
 
 
 @pytest.fixture
-def office(
+def company(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Office]:
+) -> Iterator[Company]:
     with serving(create_devchain(site.world.line.node)) as url:
-        yield Office(site, url, tmp_path, Runner(tmp_path, monkeypatch, capsys))
+        yield Company(site, url, tmp_path, Runner(tmp_path, monkeypatch, capsys))
 
 
 def test_the_list_of_parts_is_what_a_backup_copies() -> None:
@@ -83,96 +83,96 @@ def receive(site: Site, kind: str, count: int) -> None:
         assert site.post("/v1/lots/receive", body, f"request-{kind}-{number}").status_code == 202
 
 
-def test_the_commands_of_the_page_as_printed(office: Office) -> None:
-    site = office.site
+def test_the_commands_of_the_page_as_printed(company: Company) -> None:
+    site = company.site
     receive(site, "waiting", 2)
-    with open_store(f"sqlite:///{office.home / 'ledger.db'}", office.home / "evidence") as store:
+    with open_store(f"sqlite:///{company.home / 'ledger.db'}", company.home / "evidence") as store:
         add(store, count=300)
-    away = office.folder / "away"
+    away = company.folder / "away"
     for end in ("away", "empty"):
-        (office.home / "evidence").rename(away)
+        (company.home / "evidence").rename(away)
         if end == "empty":
-            (office.home / "evidence").mkdir()
-        office.run.home = office.home
+            (company.home / "evidence").mkdir()
+        company.run.home = company.home
         assert (
             "is missing; set evidence_folder, and mount its disk"
-            in office.run.refused("backup", str(office.folder / f"{end} backup"))[1]
+            in company.run.refused("backup", str(company.folder / f"{end} backup"))[1]
         )
-        refused = office.run.refused("backup", str(office.folder / f"{end} alone"), "--without-database")[1]
+        refused = company.run.refused("backup", str(company.folder / f"{end} alone"), "--without-database")[1]
         assert f"has no {MARKER}; mount its disk" in refused
         if end == "empty":
-            (office.home / "evidence").rmdir()
-        away.rename(office.home / "evidence")
-    lost, *_ = files_in(office.home / "evidence")
+            (company.home / "evidence").rmdir()
+        away.rename(company.home / "evidence")
+    lost, *_ = files_in(company.home / "evidence")
     lost.rename(away)
     assert (
         "is missing; set evidence_folder, and mount its disk"
-        in office.run.refused("backup", str(office.folder / "lost"))[1]
+        in company.run.refused("backup", str(company.folder / "lost"))[1]
     )
     away.rename(lost)
-    (office.home / "products").mkdir()
-    (office.home / "products" / "own.json").write_text("{}")
-    said = office("backup BACKUP")
+    (company.home / "products").mkdir()
+    (company.home / "products" / "own.json").write_text("{}")
+    said = company("backup BACKUP")
     assert "copied to" in said
-    assert said.count(str(office.home / "secret")) == 1, "also if it is the passphrase of two keys"
-    backup = Path(office.places["BACKUP"])
+    assert said.count(str(company.home / "secret")) == 1, "also if it is the passphrase of two keys"
+    backup = Path(company.places["BACKUP"])
     assert set(json.loads((backup / "backup.json").read_text())["files"]) >= {"millmark.toml", "millmark.sqlite"}
     assert {path.stat().st_mode & 0o077 for path in backup.rglob("*")} == {0}
     site.send()
     receive(site, "later", 2)
     site.send()
-    office("documents keys rotate")
+    company("documents keys rotate")
 
-    said = office("restore BACKUP")
-    assert f"{office.folder / 'restored' / 'secret'}: its passphrase" in said
-    assert (office.folder / "restored" / "products" / "own.json").read_text() == "{}"
+    said = company("restore BACKUP")
+    assert f"{company.folder / 'restored' / 'secret'}: its passphrase" in said
+    assert (company.folder / "restored" / "products" / "own.json").read_text() == "{}"
     with open_store(
-        f"sqlite:///{office.folder / 'restored' / 'ledger.db'}", office.folder / "restored/evidence"
+        f"sqlite:///{company.folder / 'restored' / 'ledger.db'}", company.folder / "restored/evidence"
     ) as kept:
         assert read_all(kept) == expected(300)
-    code, err = office.run.refused("restore", str(backup))
+    code, err = company.run.refused("restore", str(backup))
     assert code == 2
     assert "exists already" in err
-    office.places["ADDRESS"] = "0x" + site.signer.address.hex()
-    code, told, _ = office.run("status", "--deep")
-    assert (code, f"`millmark outbox adopt {office.places['ADDRESS']}`" in told) == (1, True)
-    said = office("outbox adopt ADDRESS")
+    company.places["ADDRESS"] = "0x" + site.signer.address.hex()
+    code, told, _ = company.run("status", "--deep")
+    assert (code, f"`millmark outbox adopt {company.places['ADDRESS']}`" in told) == (1, True)
+    said = company("outbox adopt ADDRESS")
     assert "2 waiting records are final, 2 records were not known here" in said
-    assert "0 transactions" in office("outbox adopt --relay ADDRESS")
-    office("status --deep")
-    with Store(build_engine(f"sqlite:///{office.folder / 'restored' / 'ledger.db'}")) as store:
+    assert "0 transactions" in company("outbox adopt --relay ADDRESS")
+    company("status --deep")
+    with Store(build_engine(f"sqlite:///{company.folder / 'restored' / 'ledger.db'}")) as store:
         assert Outbox(store).counts() == {OutboxState.FINAL: len(Outbox(site.store).page(None, 99, None))}
         Follower(site.world.chain, store).follow()
 
 
-def test_evidence_of_a_backup_that_was_changed_or_taken_is_refused(office: Office) -> None:
-    with open_store(f"sqlite:///{office.home / 'ledger.db'}", office.home / "evidence") as store:
+def test_evidence_of_a_backup_that_was_changed_or_taken_is_refused(company: Company) -> None:
+    with open_store(f"sqlite:///{company.home / 'ledger.db'}", company.home / "evidence") as store:
         add(store, count=1)
-    office("backup BACKUP")
-    backup = Path(office.places["BACKUP"])
-    office.run.home = office.folder / "restored"
+    company("backup BACKUP")
+    backup = Path(company.places["BACKUP"])
+    company.run.home = company.folder / "restored"
     [file] = files_in(backup / "evidence")
     content = file.read_bytes()
     file.write_bytes(content + b" ")
-    assert "is not what was written" in office.run.refused("restore", str(backup))[1]
+    assert "is not what was written" in company.run.refused("restore", str(backup))[1]
     file.unlink()
-    assert "is missing" in office.run.refused("restore", str(backup))[1]
-    assert not office.run.home.exists()
+    assert "is missing" in company.run.refused("restore", str(backup))[1]
+    assert not company.run.home.exists()
     file.write_bytes(content)
-    assert office.run("restore", str(backup))[0] == 0
+    assert company.run("restore", str(backup))[0] == 0
 
 
-def test_a_backup_that_was_changed_or_not_finished_is_refused(office: Office) -> None:
-    office("backup BACKUP")
-    backup = Path(office.places["BACKUP"])
+def test_a_backup_that_was_changed_or_not_finished_is_refused(company: Company) -> None:
+    company("backup BACKUP")
+    backup = Path(company.places["BACKUP"])
     with closing(sqlite3.connect(backup / "millmark.sqlite")) as database:
         database.execute("UPDATE identities SET identifier = 'urn:example:HEAT9'")
         database.execute("INSERT INTO participant_names VALUES (99, 'Somebody')")
         database.commit()
-    office.run.home = office.folder / "restored"
-    assert "was changed since the backup" in office.run.refused("restore", str(backup))[1]
-    assert not office.run.home.exists()
+    company.run.home = company.folder / "restored"
+    assert "was changed since the backup" in company.run.refused("restore", str(backup))[1]
+    assert not company.run.home.exists()
     (backup / "backup.json").unlink()
-    assert "is not a complete backup" in office.run.refused("restore", str(backup))[1]
-    office.run.home = office.home
-    assert "does not exist yet" in office.run.refused("backup", str(backup))[1]
+    assert "is not a complete backup" in company.run.refused("restore", str(backup))[1]
+    company.run.home = company.home
+    assert "does not exist yet" in company.run.refused("backup", str(backup))[1]

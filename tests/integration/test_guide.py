@@ -23,7 +23,7 @@ from millmark.ledger.chain import HttpTransport, Node
 from millmark.ledger.keys import create_keystore
 from millmark.services.cli import main
 from millmark.services.commands import home as home_commands
-from millmark.services.commands.plan.desk import Desk
+from millmark.services.commands.plan.planner import Planner
 from tests.support.figures import Tell
 from tests.support.patience import MAX_S
 from tests.support.ports import pick_port
@@ -180,7 +180,7 @@ def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path, ahe
     # A key that takes a second to open protects nothing here.
     home_commands.create_keystore = functools.partial(create_keystore, scrypt_cost=2)  # type: ignore[attr-defined]
     if ahead_s:
-        Desk.now_s = lambda self: int(time.time()) + ahead_s  # type: ignore[method-assign]  # noqa: ARG005
+        Planner.now_s = lambda self: int(time.time()) + ahead_s  # type: ignore[method-assign]  # noqa: ARG005
     for name in [name for name in os.environ if name.startswith("MILLMARK_")]:
         del os.environ[name]
     os.environ["HOME"] = str(folder)

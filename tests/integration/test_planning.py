@@ -15,7 +15,7 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.chain import HttpTransport, Node
 from millmark.ledger.errors import InputError, MillmarkError
 from millmark.services.client import Client, open_gateway
-from millmark.services.commands.plan.desk import Desk
+from millmark.services.commands.plan.planner import Planner
 from millmark.services.planning.errors import RowRefusedError
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import CallShown, OfferShown
@@ -69,8 +69,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
 def pass_hours(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call closes, for chain and commands alike."""
     Node(HttpTransport(homes.chain_url)).wait(HOURS_S + 60)
-    now_s = Desk.now_s
-    monkeypatch.setattr(Desk, "now_s", lambda desk: now_s(desk) + HOURS_S + 60)
+    now_s = Planner.now_s
+    monkeypatch.setattr(Planner, "now_s", lambda planner: now_s(planner) + HOURS_S + 60)
 
 
 def refused(homes: Homes, name: str, *words: str) -> str:

@@ -53,7 +53,7 @@ SICK, SOUND = (5, 2), (1, 2)
 
 
 @dataclass(slots=True)
-class Desk:
+class Commands:
     """A home folder, the consortium whose ledger it follows, and a line that made two parts."""
 
     home: Path
@@ -86,7 +86,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     home = tmp_path_factory.mktemp("desk")
     secret = home / "secret"
     secret.touch(mode=0o600)
@@ -98,17 +98,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         consortium = found_consortium(store, HttpTransport(url))
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         forda = (resources.files("millmark.quality") / "models" / "forda.bin").read_bytes()
-        yield Desk(home, engine, consortium, build_plant(consortium, forda, "{}"))
+        yield Commands(home, engine, consortium, build_plant(consortium, forda, "{}"))
 
 
 @pytest.fixture(scope="module")
-def line(desk: Desk) -> Line:
+def line(commands: Commands) -> Line:
     """Four parts whose orders' gate is a published model; one lied about, three honestly passed."""
-    printed = desk.ok("quality", "publish", str(desk.home / "tiny.bin"), *desk.sign(desk.consortium.inspector))
-    desk.plant.model = int(printed.split()[1].rstrip(","))
-    desk.plant.inspector = Inspector((desk.home / "tiny.bin").read_bytes())
-    desk.ok("quality", "approve", str(desk.plant.model), *desk.sign(desk.consortium.auditor))
-    line = place_orders(desk.consortium, desk.plant, 4, int(time.time()))
+    printed = commands.ok(
+        "quality", "publish", str(commands.home / "tiny.bin"), *commands.sign(commands.consortium.inspector)
+    )
+    commands.plant.model = int(printed.split()[1].rstrip(","))
+    commands.plant.inspector = Inspector((commands.home / "tiny.bin").read_bytes())
+    commands.ok("quality", "approve", str(commands.plant.model), *commands.sign(commands.consortium.auditor))
+    line = place_orders(commands.consortium, commands.plant, 4, int(time.time()))
     make_parts(line)
     for job, window in zip(line.jobs, (SICK, SOUND, SOUND, SOUND), strict=True):
         certify_as_good(line, job, window)
@@ -154,10 +156,10 @@ def _name(job: Job) -> str:
     return job.part.identifier
 
 
-def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Line) -> None:
-    job, auditor = line.jobs[0], desk.sign(desk.consortium.auditor)
-    extract = desk.home / "extract.json"
-    desk.ok("quality", "extract", _name(job), "-o", str(extract))
+def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(commands: Commands, line: Line) -> None:
+    job, auditor = line.jobs[0], commands.sign(commands.consortium.auditor)
+    extract = commands.home / "extract.json"
+    commands.ok("quality", "extract", _name(job), "-o", str(extract))
     audited = subprocess.run(
         [sys.executable, "-m", "millmark.quality", "audit", str(extract)],
         capture_output=True,
@@ -166,86 +168,94 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
     )
     assert (audited.returncode, audited.stderr) == (1, "error: verdict mismatch: stated PASS, computed FAIL\n")
 
-    asked = desk.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
+    asked = commands.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
     assert "becomes public permanently" in asked.stderr
     assert "verdict mismatch" in asked.stderr
     assert asked.returncode == 130  # nobody said yes
-    assert json.loads(desk.ok("trace", _name(job), "--json"))["certificates"][0]["status"] == "valid"
+    assert json.loads(commands.ok("trace", _name(job), "--json"))["certificates"][0]["status"] == "valid"
 
-    assert "is refuted" in desk.ok("quality", "challenge", _name(job), f"--extract={extract}", "--yes", *auditor)
-    found = json.loads(desk.ok("trace", _name(job), "--json"))
+    assert "is refuted" in commands.ok("quality", "challenge", _name(job), f"--extract={extract}", "--yes", *auditor)
+    found = json.loads(commands.ok("trace", _name(job), "--json"))
     assert found["certificates"][0]["status"] == "refuted"
     assert found["lot"]["state"] == "quarantined"
     with pytest.raises(SubmitError, match="Lot"):
-        desk.consortium.record(
-            desk.consortium.makers[2],
-            [OfferCustody((Item(job.lot, job.order.subject),), desk.consortium.buyer.number, NOTHING)],
+        commands.consortium.record(
+            commands.consortium.makers[2],
+            [OfferCustody((Item(job.lot, job.order.subject),), commands.consortium.buyer.number, NOTHING)],
         )
-    assert "CertificateStateWrong" in desk.refused("quality", "challenge", _name(job), "--yes", *auditor)
+    assert "CertificateStateWrong" in commands.refused("quality", "challenge", _name(job), "--yes", *auditor)
 
 
-def test_a_demand_is_met_by_opening_and_an_honest_certificate_is_upheld(desk: Desk, line: Line) -> None:
-    job, buyer = line.jobs[1], desk.consortium.buyer
-    inspector = desk.sign(desk.consortium.inspector)
-    demand = _demand(desk, job)
-    desk.consortium.record(buyer, [demand])
+def test_a_demand_is_met_by_opening_and_an_honest_certificate_is_upheld(commands: Commands, line: Line) -> None:
+    job, buyer = line.jobs[1], commands.consortium.buyer
+    inspector = commands.sign(commands.consortium.inspector)
+    demand = _demand(commands, job)
+    commands.consortium.record(buyer, [demand])
     with pytest.raises(SubmitError, match="CertificateStateWrong"):
-        desk.consortium.record(buyer, [demand])
-    assert "is valid" in desk.ok("quality", "challenge", _name(job), "--yes", *inspector)
-    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+        commands.consortium.record(buyer, [demand])
+    assert "is valid" in commands.ok("quality", "challenge", _name(job), "--yes", *inspector)
+    [certificate] = json.loads(commands.ok("trace", _name(job), "--json"))["certificates"]
     assert (certificate["status"], certificate["executed"]) == ("valid", "pass")
 
 
-def _demand(desk: Desk, job: Job) -> DemandOpening:
-    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+def _demand(commands: Commands, job: Job) -> DemandOpening:
+    [certificate] = json.loads(commands.ok("trace", _name(job), "--json"))["certificates"]
     return DemandOpening(job.lot, job.order.subject, certificate["certificate"])
 
 
-def test_a_demand_that_nobody_meets_leaves_the_certificate_unopened(desk: Desk, line: Line) -> None:
+def test_a_demand_that_nobody_meets_leaves_the_certificate_unopened(commands: Commands, line: Line) -> None:
     """A week passes by the chain's clock, which no node lets anybody set from outside."""
-    job, consortium = line.jobs[2], desk.consortium
-    demand = _demand(desk, job)
+    job, consortium = line.jobs[2], commands.consortium
+    demand = _demand(commands, job)
     with pytest.raises(SubmitError, match="CertificateDemandTooSoon"):
         consortium.record(consortium.buyer, [demand])
     consortium.record(consortium.auditor, [demand])
     chain = consortium.chain
-    desk.engine._tester.time_travel(chain.header(chain.final_number()).timestamp + 7 * 86_400)
+    commands.engine._tester.time_travel(chain.header(chain.final_number()).timestamp + 7 * 86_400)
     line.plant.bench.note("balance", {"window": list(SOUND)})
     consortium.record(consortium.inspector, [line.plant.bench.anchor()])
-    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    [certificate] = json.loads(commands.ok("trace", _name(job), "--json"))["certificates"]
     assert certificate["status"] == "unopened"
-    inspector = desk.sign(consortium.inspector)
-    assert "CertificateOpeningLate" in desk.refused("quality", "challenge", _name(job), "--yes", *inspector)
+    inspector = commands.sign(consortium.inspector)
+    assert "CertificateOpeningLate" in commands.refused("quality", "challenge", _name(job), "--yes", *inspector)
     offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
     with pytest.raises(SubmitError, match="GateClosed"):
         consortium.record(consortium.makers[2], [offer])
 
 
-def test_one_parts_measurement_does_not_open_anothers_certificate(desk: Desk, line: Line) -> None:
-    extract = desk.home / "other.json"
-    desk.ok("quality", "extract", _name(line.jobs[1]), "-o", str(extract))
-    said = desk.refused(
-        "quality", "challenge", _name(line.jobs[0]), f"--extract={extract}", "--yes", *desk.sign(desk.consortium.buyer)
+def test_one_parts_measurement_does_not_open_anothers_certificate(commands: Commands, line: Line) -> None:
+    extract = commands.home / "other.json"
+    commands.ok("quality", "extract", _name(line.jobs[1]), "-o", str(extract))
+    said = commands.refused(
+        "quality",
+        "challenge",
+        _name(line.jobs[0]),
+        f"--extract={extract}",
+        "--yes",
+        *commands.sign(commands.consortium.buyer),
     )
     assert "does not open certificate" in said
 
 
-def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(desk: Desk, line: Line) -> None:
-    job, consortium = line.jobs[3], desk.consortium
-    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(commands: Commands, line: Line) -> None:
+    job, consortium = line.jobs[3], commands.consortium
+    [certificate] = json.loads(commands.ok("trace", _name(job), "--json"))["certificates"]
     assert (certificate["status"], certificate["revoked_at"]) == ("valid", None)
     revocation = RevokeCertificate((job.lot,), certificate["certificate"], NOTHING)
-    for company, error in ((consortium.auditor, "HistoryRoleMissing"), (_admit_inspector(desk), "CertificateForeign")):
+    for company, error in (
+        (consortium.auditor, "HistoryRoleMissing"),
+        (_admit_inspector(commands), "CertificateForeign"),
+    ):
         with pytest.raises(SubmitError, match=error):
             consortium.record(company, [revocation])
     consortium.record(consortium.inspector, [revocation])
-    [found] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    [found] = json.loads(commands.ok("trace", _name(job), "--json"))["certificates"]
     assert found["status"] == "revoked"
 
-    inspector = desk.sign(consortium.inspector)
-    assert "CertificateStateWrong" in desk.refused("quality", "challenge", _name(job), "--yes", *inspector)
+    inspector = commands.sign(consortium.inspector)
+    assert "CertificateStateWrong" in commands.refused("quality", "challenge", _name(job), "--yes", *inspector)
     with pytest.raises(SubmitError, match="CertificateStateWrong"):
-        consortium.record(consortium.buyer, [_demand(desk, job)])
+        consortium.record(consortium.buyer, [_demand(commands, job)])
     with pytest.raises(SubmitError, match="CertificateStateWrong"):
         consortium.record(consortium.inspector, [revocation])
     offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
@@ -253,25 +263,25 @@ def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(desk: Desk
         consortium.record(consortium.makers[2], [offer])
 
 
-def test_the_buyer_waives_a_gate(desk: Desk, line: Line) -> None:
-    job, consortium = line.jobs[3], desk.consortium
+def test_the_buyer_waives_a_gate(commands: Commands, line: Line) -> None:
+    job, consortium = line.jobs[3], commands.consortium
     waiver = WaiveGate(job.lot, job.order.subject, consortium.inspector.number, NOTHING)
     with pytest.raises(SubmitError, match="HistoryRoleMissing"):
         consortium.record(consortium.auditor, [waiver])
     with pytest.raises(SubmitError, match="GateUnknown"):
         consortium.record(consortium.buyer, [replace(waiver, inspector=8)])
     consortium.record(consortium.buyer, [waiver])
-    found = json.loads(desk.ok("trace", _name(job), "--json"))
+    found = json.loads(commands.ok("trace", _name(job), "--json"))
     [shown] = found["waivers"]
     assert (shown["holds"], shown["certificate"]) == (True, found["certificates"][-1]["certificate"])
-    assert "gates waived" in desk.ok("trace", _name(job))
+    assert "gates waived" in commands.ok("trace", _name(job))
     offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
     consortium.record(consortium.makers[2], [offer])
 
 
-def _admit_inspector(desk: Desk) -> Company:
+def _admit_inspector(commands: Commands) -> Company:
     """Another inspector than the one that certifies."""
-    consortium, signer = desk.consortium, LocalSigner.generate()
+    consortium, signer = commands.consortium, LocalSigner.generate()
     consortium.chain.node.fund(signer.address, 10**20)
     consortium.record(consortium.owner, [Admit(int(Role.INSPECTOR), signer.address, NOTHING)])
     submitter = Submitter(consortium.chain, consortium.outbox, signer)
@@ -280,19 +290,19 @@ def _admit_inspector(desk: Desk) -> Company:
     return company
 
 
-def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Line) -> None:
-    desk.ok("quality", "finding", _name(line.jobs[0]), "--defect")
-    desk.ok("quality", "finding", _name(line.jobs[1]), "--sound")
-    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))["models"]
+def test_models_are_listed_with_what_became_of_their_parts(commands: Commands, line: Line) -> None:
+    commands.ok("quality", "finding", _name(line.jobs[0]), "--defect")
+    commands.ok("quality", "finding", _name(line.jobs[1]), "--sound")
+    by_digest, published = json.loads(commands.ok("quality", "monitor", "--json"))["models"]
     assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
     assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (4, 1, 1)
     assert published["field"]["recall"]["value"] == 0
     assert published["why_no_drift"] == "model and card are not stored here"
 
 
-def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Desk) -> None:
+def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(commands: Commands) -> None:
     forda = str(resources.files("millmark.quality") / "models" / "forda.bin")
-    said = desk.refused("quality", "publish", forda, *desk.sign(desk.consortium.inspector))
+    said = commands.refused("quality", "publish", forda, *commands.sign(commands.consortium.inspector))
     assert "register" in said
     assert said.count("\n") == 1
 
@@ -307,25 +317,25 @@ def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Des
         (["quality", "finding", "0x" + "00" * 32, "--defect"], 1),
     ],
 )
-def test_what_cannot_be_done_is_one_line(desk: Desk, arguments: list[str], code: int) -> None:
-    done = desk.run(*arguments)
+def test_what_cannot_be_done_is_one_line(commands: Commands, arguments: list[str], code: int) -> None:
+    done = commands.run(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_model_that_is_withdrawn_takes_its_certificates_with_it(desk: Desk, line: Line) -> None:
+def test_a_model_that_is_withdrawn_takes_its_certificates_with_it(commands: Commands, line: Line) -> None:
     """All that were ever issued on it, unless a time is named since when it was defective."""
-    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))["models"]
-    inspector = desk.sign(desk.consortium.inspector)
+    by_digest, published = json.loads(commands.ok("quality", "monitor", "--json"))["models"]
+    inspector = commands.sign(commands.consortium.inspector)
 
     def status() -> str:
-        [certificate] = json.loads(desk.ok("trace", _name(line.jobs[1]), "--json"))["certificates"]
+        [certificate] = json.loads(commands.ok("trace", _name(line.jobs[1]), "--json"))["certificates"]
         return str(certificate["status"])
 
     assert status() == "valid"
-    said = desk.ok("quality", "withdraw", str(by_digest["model"]), "--since=1700000000", *inspector)
+    said = commands.ok("quality", "withdraw", str(by_digest["model"]), "--since=1700000000", *inspector)
     assert "those issued since 2023-11-14T22:13:20Z are invalid, earlier ones stand" in said
     assert status() == "valid", "it is on the other model"
-    said = desk.ok("quality", "withdraw", str(published["model"]), *inspector)
+    said = commands.ok("quality", "withdraw", str(published["model"]), *inspector)
     assert "of its certificates, all are invalid" in said
     assert status() == "fallen"

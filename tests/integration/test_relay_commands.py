@@ -64,7 +64,7 @@ class Folder:
         return out
 
 
-class Desk(Folder):
+class Commands(Folder):
     """With a gateway of another participant at `url`."""
 
     def __init__(self, world: RelayWorld, url: str, run: Runner) -> None:
@@ -95,12 +95,12 @@ def folder(runner: Runner) -> Folder:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, runner: Runner) -> Iterator[Desk]:
+def commands(tmp_path: Path, runner: Runner) -> Iterator[Commands]:
     with ExitStack() as stack:
         with redirect_stderr(io.StringIO()):  # the gateway's log, which would be taken for the command's
             world = stack.enter_context(open_relay_world(tmp_path))
         url = stack.enter_context(serving(world.caller.app))
-        yield Desk(world, url, runner)
+        yield Commands(world, url, runner)
 
 
 def receive(identifier: str, **other: object) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def in_ten_minutes() -> str:
 
 
 def test_what_is_signed_offline_comes_onto_the_ledger_in_the_factorys_name(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_: object, **__: object) -> NoReturn:
         raise AssertionError("signing needs no network")
@@ -121,26 +121,26 @@ def test_what_is_signed_offline_comes_onto_the_ledger_in_the_factorys_name(
     with monkeypatch.context() as cut:
         cut.setattr(socket, "socket", offline)
         cut.setattr(socket, "getaddrinfo", offline)
-        shown = desk.ok(*desk.signing())
-    assert not (desk.home / "millmark.sqlite").exists()
+        shown = commands.ok(*commands.signing())
+    assert not (commands.home / "millmark.sqlite").exists()
     hashed = identifier_hash(SALT, "urn:example:a")
-    for expected in (to_checksum(desk.world.factory.address), "ReceiveLot", f"identifier_hash 0x{hashed.hex()}"):
+    for expected in (to_checksum(commands.world.factory.address), "ReceiveLot", f"identifier_hash 0x{hashed.hex()}"):
         assert expected in shown
-    digest = "0x" + parse_request(desk.request.read_bytes()).request.digest.hex()
+    digest = "0x" + parse_request(commands.request.read_bytes()).request.digest.hex()
     assert digest in shown
-    assert digest in desk.ok("relay", "show", str(desk.request))
+    assert digest in commands.ok("relay", "show", str(commands.request))
 
-    assert desk.ok(*desk.submitting()) == f"{digest} is queued\n"
-    desk.world.gateway_relay.step()
-    assert desk.ok(*desk.submitting()) == f"{digest} is final\nrecord 1\nrecord 2\n"
-    told = json.loads(desk.ok(*desk.submitting("--json")))
+    assert commands.ok(*commands.submitting()) == f"{digest} is queued\n"
+    commands.world.gateway_relay.step()
+    assert commands.ok(*commands.submitting()) == f"{digest} is final\nrecord 1\nrecord 2\n"
+    told = json.loads(commands.ok(*commands.submitting("--json")))
     assert told == {"format": "millmark.relay.submit/1", "digest": digest, "state": "final", "sequences": [1, 2]}
-    chain = desk.world.world.chain
+    chain = commands.world.world.chain
     recorded = [one for number in range(chain.head_number() + 1) for one in chain.recorded(chain.header(number))]
-    assert {one.key for one in recorded if one.kind == "LotReceived"} == {desk.world.factory.address}
-    key = to_checksum(desk.world.factory.address)
-    terms = ["relay", "terms", key, f"--gateway={desk.url}", f"--token-file={desk.home / 'own'}", "--json"]
-    assert json.loads(desk.ok(*terms))["nonce"] == 1
+    assert {one.key for one in recorded if one.kind == "LotReceived"} == {commands.world.factory.address}
+    key = to_checksum(commands.world.factory.address)
+    terms = ["relay", "terms", key, f"--gateway={commands.url}", f"--token-file={commands.home / 'own'}", "--json"]
+    assert json.loads(commands.ok(*terms))["nonce"] == 1
 
 
 def test_the_same_input_gives_the_same_bytes(folder: Folder) -> None:
@@ -239,13 +239,13 @@ def test_a_request_that_no_gateway_takes_for_its_size_is_not_written(folder: Fol
     assert not folder.request.exists()
 
 
-def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
-    world, now_s = desk.world, int(time.time())
+def test_what_does_not_fit_is_not_sent(commands: Commands) -> None:
+    world, now_s = commands.world, int(time.time())
     good = world.request(lot("a"))
 
     def refuse(signed: SignedRequest, code: int, says: str, of: str = "own") -> None:
-        desk.hand(signed)
-        found, said = desk.run.refused(*desk.submitting(of=of))
+        commands.hand(signed)
+        found, said = commands.run.refused(*commands.submitting(of=of))
         assert (found, says in said) == (code, True), said
 
     passed = datetime.fromtimestamp(now_s - 5, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -256,25 +256,25 @@ def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
     refuse(world.request(lot("a"), nonce=3), 2, "the nonce is 3, but the key's next nonce is 0")
     refuse(SignedRequest(replace(good.request, nonce=1), good.signature), 2, "the signature is not the signer's")
     refuse(world.request(lot("a"), ScrapLot(sha256(b"none"), 1, Disposition.SCRAPPED, bytes(32))), 1, "LotUnknown")
-    desk.private("foreign", world.token(world.participant(world.stranger)))
+    commands.private("foreign", world.token(world.participant(world.stranger)))
     refuse(good, 1, "the key belongs to another participant", "foreign")
-    desk.private("short", "abc")
+    commands.private("short", "abc")
     refuse(good, 2, "fewer than 32 characters", "short")
-    desk.request.write_bytes(b"{}")
-    assert desk.run.refused(*desk.submitting())[0] == 2
+    commands.request.write_bytes(b"{}")
+    assert commands.run.refused(*commands.submitting())[0] == 2
     assert world.world.count() == 0
 
 
-def test_what_the_ledger_comes_to_refuse_is_told(desk: Desk) -> None:
+def test_what_the_ledger_comes_to_refuse_is_told(commands: Commands) -> None:
     """The gateway took it, and another record came first."""
-    world = desk.world
-    desk.hand(world.request(lot("same")))
-    assert "is queued" in desk.ok(*desk.submitting())
+    world = commands.world
+    commands.hand(world.request(lot("same")))
+    assert "is queued" in commands.ok(*commands.submitting())
     direct = world.world.submitter(world.gateway_relay._outbox, world.world.fund(world.factory))
     direct.submit([("first", lot("same"))])
     direct.drain()
     world.gateway_relay.step()
-    code, said = desk.run.refused(*desk.submitting())
+    code, said = commands.run.refused(*commands.submitting())
     assert (code, "HistorySubjectTaken" in said) == (1, True), said
 
 

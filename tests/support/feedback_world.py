@@ -26,7 +26,7 @@ from millmark.services.planning.feedback.causes import Condition, MachineCause
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, StepRow
 from millmark.services.planning.feedback.taking import Answer, Proposed, Unproposed
 from millmark.services.planning.feedback.watching import Watcher
-from millmark.services.planning.reading import Shelf, reading, writing
+from millmark.services.planning.reading import PlanningTables, reading, writing
 from tests.support.event_data import build, encode_event, event_of
 
 __all__ = [
@@ -50,7 +50,7 @@ T0 = 1_800_000_000
 
 @dataclass
 class Setpoints:
-    """A desk whose operator answers as told."""
+    """A proposer whose operator answers as told."""
 
     proposes: bool = True
     asked: list[bytes] = field(default_factory=list)
@@ -59,11 +59,11 @@ class Setpoints:
     def search(self, _causes: Sequence[MachineCause], _now_s: int) -> None:
         pass
 
-    def propose(self, _shelf: Shelf, cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
+    def propose(self, _tables: PlanningTables, cause: MachineCause, _now_s: int) -> Proposed | Unproposed:
         self.asked.append(cause.id)
         return Proposed("feed 180 in place of 200") if self.proposes else Unproposed("the regime is unseen")
 
-    def answer(self, _shelf: Shelf, cause: bytes, _now_s: int) -> Answer | None:
+    def answer(self, _tables: PlanningTables, cause: bytes, _now_s: int) -> Answer | None:
         return self.answers.get(cause)
 
 
@@ -151,31 +151,31 @@ class FeedbackWorld:
 
     def look(self) -> int:
         """As the gateway's thread does."""
-        with writing(self.store) as shelf:
-            found = self.watcher(shelf).look()
-        with reading(self.store) as shelf:
-            causes = self.watcher(shelf).to_search()
+        with writing(self.store) as tables:
+            found = self.watcher(tables).look()
+        with reading(self.store) as tables:
+            causes = self.watcher(tables).to_search()
         if causes:
             self.setpoints.search(causes, self.now_s)
-            with writing(self.store) as shelf:
-                self.watcher(shelf).look()
+            with writing(self.store) as tables:
+                self.watcher(tables).look()
         return found
 
-    def watcher(self, shelf: Shelf) -> Watcher:
+    def watcher(self, tables: PlanningTables) -> Watcher:
         given = self.me, self._queue, self.setpoints, self.now_s, self.captured
-        return Watcher(shelf, *given, self.drift_notes, self.logger)
+        return Watcher(tables, *given, self.drift_notes, self.logger)
 
     def is_idle(self) -> bool:
-        with reading(self.store) as shelf:
-            return self.watcher(shelf).is_idle()
+        with reading(self.store) as tables:
+            return self.watcher(tables).is_idle()
 
     def dismiss(self, name: bytes, reason: str = "the sensor was being cleaned") -> CauseRow:
-        with writing(self.store) as shelf:
-            return self.watcher(shelf).dismiss(name, reason)
+        with writing(self.store) as tables:
+            return self.watcher(tables).dismiss(name, reason)
 
     def report(self, cause: MachineCause) -> CauseRow:
-        with writing(self.store) as shelf:
-            return self.watcher(shelf).report(cause)
+        with writing(self.store) as tables:
+            return self.watcher(tables).report(cause)
 
     def _queue(self, _connection: Connection, key: str, record: Record) -> None:
         assert self.queued.setdefault(key, record) == record, f"{key} is queued with another record"
@@ -183,18 +183,18 @@ class FeedbackWorld:
     # What came of it
 
     def causes(self) -> list[CauseRow]:
-        with reading(self.store) as shelf:
-            return FeedbackRepository(shelf.connection).causes(100)[::-1]
+        with reading(self.store) as tables:
+            return FeedbackRepository(tables.connection).causes(100)[::-1]
 
     def steps(self) -> list[StepRow]:
         """Of all causes, in the order in which they were taken."""
-        with reading(self.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
+        with reading(self.store) as tables:
+            kept = FeedbackRepository(tables.connection)
             return [step for cause in self.causes() for step in kept.steps(cause.id)]
 
     def condition(self, machine: int = MACHINE) -> Condition:
-        with reading(self.store) as shelf:
-            return FeedbackRepository(shelf.connection).condition(machine)
+        with reading(self.store) as tables:
+            return FeedbackRepository(tables.connection).condition(machine)
 
     def entries(self) -> list[dict[str, object]]:
         """Of the machine's stream."""

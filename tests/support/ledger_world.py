@@ -104,7 +104,7 @@ class Template(Generic[W]):
         return self._build(store, chain), store, chain
 
 
-class Told(list[str]):
+class Texts(list[str]):
     """The events that a submitter reports, one after the other. To be given to it as its `report`."""
 
     def __call__(self, event: str, _: SentTransaction, __: str | None) -> None:

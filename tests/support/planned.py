@@ -32,13 +32,12 @@ from millmark.services.planning.calendar import Grid, ObjectiveFile, build_objec
 from millmark.services.planning.calls import build_job
 from millmark.services.planning.consent import find_proposals
 from millmark.services.planning.feedback.repository import FeedbackRepository, StepRow
-from millmark.services.planning.feedback.taking import NoSetpoints, Replacer, SetpointDesk, report_event
+from millmark.services.planning.feedback.taking import NoSetpoints, Replacer, SetpointProposer, report_event
 from millmark.services.planning.feedback.watching import Watcher
 from millmark.services.planning.making_process import Task
 from millmark.services.planning.offers import Made, OwnMachine, build_offers
-from millmark.services.planning.papers import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from millmark.services.planning.reading import (
-    Shelf,
+    PlanningTables,
     count_known,
     find_capability,
     find_objective,
@@ -49,6 +48,7 @@ from millmark.services.planning.reading import (
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.schedule import Made as MadePlan
 from millmark.services.planning.schedule import make_plan
+from millmark.services.planning.stream_entries import OwnStream, Sealed, seal_call, seal_offers, seal_plan
 from tests.support.apart import Apart, Home
 from tests.support.bundle_world import NOTHING, PIECE, YEAR_S
 from tests.support.planning_samples import show_calendar
@@ -233,7 +233,7 @@ class Loop:
 
     planned: Planned
     queued: list[tuple[str, Record]] = field(default_factory=list)
-    desk: SetpointDesk = field(default_factory=NoSetpoints)
+    commands: SetpointProposer = field(default_factory=NoSetpoints)
     """Where settings are proposed."""
 
     @property
@@ -261,41 +261,41 @@ class Loop:
         self.pass_on()
         return records
 
-    def watcher(self, shelf: Shelf, home: Home) -> Watcher:
-        given = home.company.number, self.queue, self.desk, self.planned.apart.world.now()
-        return Watcher(shelf, *given, drift_notes=True)
+    def watcher(self, tables: PlanningTables, home: Home) -> Watcher:
+        given = home.company.number, self.queue, self.commands, self.planned.apart.world.now()
+        return Watcher(tables, *given, drift_notes=True)
 
     def look(self, home: Home) -> None:
         """As the gateway's thread does."""
-        with writing(home.store) as shelf:
-            self.watcher(shelf, home).look()
-        with reading(home.store) as shelf:
-            causes = self.watcher(shelf, home).to_search()
+        with writing(home.store) as tables:
+            self.watcher(tables, home).look()
+        with reading(home.store) as tables:
+            causes = self.watcher(tables, home).to_search()
         if causes:
-            self.desk.search(causes, self.planned.apart.world.now())
-            with writing(home.store) as shelf:
-                self.watcher(shelf, home).look()
+            self.commands.search(causes, self.planned.apart.world.now())
+            with writing(home.store) as tables:
+                self.watcher(tables, home).look()
 
     def replacer(self, make: Callable[[Task], MadePlan] | None = None) -> Replacer:
         company = self.coordinator.company
         return Replacer(self.coordinator.store, company.number, self.queue, company.signer, 0.2, make or make_here)
 
     def plan(self) -> Plan:
-        with reading(self.coordinator.store) as shelf:
-            return shelf.latest_plan(self.planned.call.digest)
+        with reading(self.coordinator.store) as tables:
+            return tables.latest_plan(self.planned.call.digest)
 
     def make_plan(self) -> None:
-        with writing(self.coordinator.store) as shelf:
-            file = plan_file(shelf.rows, shelf.book, shelf.planning, self.planned.call, None)
+        with writing(self.coordinator.store) as tables:
+            file = plan_file(tables.rows, tables.book, tables.planning, self.planned.call, None)
             plan = make_plan(file, tie=bytes(32), cpu_s=0.2).check.plan
-            own = shelf.stream(self.coordinator.company.number, None)
-            sealed = seal_plan(shelf.connection, own, self.planned.call, plan, self.coordinator.company.signer)
-            self.queue(shelf.connection, "plan", Anchor(own.subject, sealed.size, sealed.root))
+            own = tables.stream(self.coordinator.company.number, None)
+            sealed = seal_plan(tables.connection, own, self.planned.call, plan, self.coordinator.company.signer)
+            self.queue(tables.connection, "plan", Anchor(own.subject, sealed.size, sealed.root))
         self.send(self.coordinator.company)
 
     def agree(self) -> None:
-        with reading(self.coordinator.store) as shelf:
-            proposals = find_proposals(shelf, self.plan())
+        with reading(self.coordinator.store) as tables:
+            proposals = find_proposals(tables, self.plan())
         apart = self.planned.apart
         for row in proposals.rows:
             name = f"row {row.operation}"
@@ -307,13 +307,13 @@ class Loop:
 
     def fail_mill(self) -> None:
         owner = self.planned.home(self.planned.owner("mill"))
-        with writing(owner.store) as shelf:
+        with writing(owner.store) as tables:
             now_s, me = self.planned.apart.world.now(), owner.company.number
-            cause = report_event(shelf, me, self.mill, "machine-down", "the spindle broke", now_s, self.queue)
-            self.watcher(shelf, owner).report(cause)
+            cause = report_event(tables, me, self.mill, "machine-down", "the spindle broke", now_s, self.queue)
+            self.watcher(tables, owner).report(cause)
         self.send(owner.company)
 
     def steps(self) -> list[StepRow]:
-        with reading(self.coordinator.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
+        with reading(self.coordinator.store) as tables:
+            kept = FeedbackRepository(tables.connection)
             return [step for row in reversed(kept.causes(9)) for step in kept.steps(row.id)]

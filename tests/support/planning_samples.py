@@ -16,7 +16,7 @@ from millmark.ledger.plans.offer import Offer, OpenedOffer
 from millmark.ledger.plans.plan import Bound, Cost, Leg, Plan, Row
 from millmark.quality.process.telemetry import COLUMNS, Machine
 from millmark.services.planning.calendar import Calendar, parse_calendar
-from millmark.services.planning.feedback.inbox_desk import FOLDER
+from millmark.services.planning.feedback.inbox_proposer import FOLDER
 
 __all__ = [
     "BASE",

@@ -155,7 +155,7 @@ class RelaySite:
     def __init__(self, found: RelayWorld) -> None:
         self.world, self.own, self.outbox = found.world, found.own, Outbox(found.own, relayed=True)
         self.factory, self.sending = found.factory, found.gateway_relay
-        self.relay = Told(self.sending, found.participant(self.factory))
+        self.relay = Answers(self.sending, found.participant(self.factory))
         self.submitter = RelaySubmitter(
             self.relay, self.world.chain.deployment, self.own, self.factory, validity_s=VALIDITY_S, resend_s=0.0
         )
@@ -178,7 +178,7 @@ class RelaySite:
         return self.outbox.record(number).state
 
 
-class Told:
+class Answers:
     """The gateway's relay as one participant reaches it; tells what a test puts in place of the truth."""
 
     passed_s = 0

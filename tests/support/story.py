@@ -346,28 +346,28 @@ def terms_of(operations: int = 1, gates: tuple[Gate, ...] = GATES) -> OrderTerms
 
 ORDER, SECOND = name("order"), name("second order")
 A, B, C, BOX = sorted(name(text) for text in "abcd")
-Told: TypeAlias = Callable[[Story], object]
+Episode: TypeAlias = Callable[[Story], object]
 
 
-class Broken(list[tuple[str, Told]]):
+class Broken(list[tuple[str, Episode]]):
     """Stories, each with the cause for which it must be refused."""
 
-    def __call__(self, cause: str) -> Callable[[Told], Told]:
+    def __call__(self, cause: str) -> Callable[[Episode], Episode]:
         """Registers a story."""
 
-        def register(told: Told) -> Told:
+        def register(told: Episode) -> Episode:
             self.append((cause, told))
             return told
 
         return register
 
-    def kept(self, told: Told) -> Told:
+    def kept(self, told: Episode) -> Episode:
         """Registers a story that keeps all rules: no record of it is refused."""
         self.append(("", told))
         return told
 
 
-def check_broken(cause: str, told: Told) -> None:
+def check_broken(cause: str, told: Episode) -> None:
     """Asserts that the story is refused with that cause; without a cause, that no record of it is. A lot that the story
     returns becomes the bundle's part."""
     story = Story()

@@ -16,7 +16,6 @@ import pytest
 from pydantic import BaseModel
 
 from millmark.services.cli import app
-from millmark.services.client.client import Client
 from millmark.services.commands.help_writer import build_formats
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.node import config
@@ -116,14 +115,6 @@ def test_every_group_of_routes_stands_on_a_page(tmp_path: Path) -> None:
     assert sorted(one for one in groups if not re.search(rf"{re.escape(one)}(?![a-z-])", text)) == []
 
 
-def test_every_method_of_the_client_stands_in_a_guide_or_in_the_table() -> None:
-    """A method is shown by a call in a page's block of Python."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", "\n".join(PAGES.values()), re.DOTALL | re.MULTILINE)
-    called = {name for block in blocks for name in re.findall(r"\.(\w+)\(", block)}
-    methods = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
-    assert sorted(methods - called) == NOT_YET_SHOWN.split()
-
-
 def _group_of(path: str) -> str:
     parts = path.split("/")
     return "/".join(parts[:3]) if parts[1] in ("v1", "epcis") else f"/{parts[1]}"
@@ -155,29 +146,3 @@ def _said(node: ast.AST) -> Iterator[ast.AST | None]:
         else:
             pairs = zip([target], [value], strict=True)
         yield from (said for name, said in pairs if isinstance(name, ast.Name) and _NAMES_OF_FORMATS.search(name.id))
-
-
-NOT_YET_SHOWN = """
-accept_assignment accept_custody accept_in_part accept_order accept_revision add_webhook allocate_lot anchor
-answer_setpoint approve_model cancel_assignment cancel_order check_plan close close_session commission_lot
-complete_order confirm_delivery deallocate_lot decline_assignment decline_custody demand_opening dismiss_cause
-end_order erase_document finish_assignment get_application_identifiers get_assignment get_assignment_energy
-get_bundle get_call get_cause get_certificate get_context get_credential get_did_document get_directory
-get_document get_footprint get_forecast get_health get_inspection_document get_lot get_machine get_model
-get_participant get_plan get_readiness get_recipient_key get_record get_session get_setpoint get_status
-get_status_list get_stream get_trust get_webhook grant_document issue_certificate iterate_anchors iterate_calls
-iterate_causes iterate_certificates iterate_custody iterate_documents iterate_forecasts iterate_lots
-iterate_machines iterate_models iterate_offers iterate_orders iterate_participants iterate_preferences
-iterate_records iterate_setpoints iterate_streams key list_anchors list_assignments list_calls list_causes
-list_certificates list_contexts list_custody list_documents list_forecasts list_lots list_machines list_models
-list_offers list_orders list_participants list_preferences list_records list_setpoints list_streams
-list_webhooks make_name mend_machine note object_to_recovery offer_custody offer_sign_in open_certificate
-open_model open_person_session open_session open_stream pack_lots propose_assignment propose_end
-propose_revision propose_setpoint prove_assignment prove_certificate prove_consistency prove_inclusion
-publish_model publish_recipient_key quarantine_lot quote read_register recall receive_lot reclaim_custody
-register_machine register_model reject_order release_lot remove_webhook renew_webhook_secret report_cause
-resume_webhook retire_machine retire_model return_lot revoke_certificate revoke_document rework_lot
-score_forecast scrap_lot search set_document_mode start_assignment supersede trace_lot_or_order transform_lots
-unpack_lots waive_gate withdraw_custody withdraw_model
-"""
-"""Methods of the client that no guide calls yet."""

@@ -38,7 +38,7 @@ _MAX_SHOWN = 5
 T = TypeVar("T", bound=Lot | Order | OpenedStream | RegisteredMachine)
 
 
-class At:
+class Home:
     """A command at work: its gateway, and the things that its user names.
 
     Each name is an identifier in any spelling, its last part ("A0006R", "LATHE-2"), or a subject or number. Methods
@@ -187,7 +187,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answered:
     """What a command says that records nothing: the gateway's answer for programs, and lines for people."""
 
     answer: Printable
@@ -195,7 +195,7 @@ class Told:
 
 
 _Act: TypeAlias = "Callable[..., Done | Iterator[Done]]"
-_Tell: TypeAlias = "Callable[..., Told]"
+_Tell: TypeAlias = "Callable[..., Answered]"
 _List: TypeAlias = "Callable[..., Listing]"
 
 
@@ -282,7 +282,7 @@ class Given:
     """Values of the command's texts."""
 
 
-Step: TypeAlias = "Callable[[At, Given], Done | Iterable[Done] | None]"
+Step: TypeAlias = "Callable[[Home, Given], Done | Iterable[Done] | None]"
 """Completes what is sent, or does the whole and returns what is done."""
 _TYPES: Mapping[Kind, Any] = {
     Kind.NUMBER: int,
@@ -292,17 +292,17 @@ _TYPES: Mapping[Kind, Any] = {
     Kind.LOTS: list[str],
     Kind.MANY: list[str],
 }
-_READ: Mapping[Kind, Callable[[At, Any], Any]] = {
+_READ: Mapping[Kind, Callable[[Home, Any], Any]] = {
     Kind.CLAIMS: lambda _, path: read_claims(path),
     Kind.MOMENT: lambda _, text: day_or_time(text),
     Kind.OPERATION: lambda _, number: number - 1,
     Kind.CHOICE: lambda _, chosen: chosen.value,
-    Kind.ORDER: At.order,
-    Kind.LOT: At.lot,
+    Kind.ORDER: Home.order,
+    Kind.LOT: Home.lot,
     Kind.LOTS: lambda at, names: sorted(at.lots(names)),
-    Kind.STREAM: At.stream,
-    Kind.MACHINE: At.machine,
-    Kind.COMPANY: At.participant,
+    Kind.STREAM: Home.stream,
+    Kind.MACHINE: Home.machine,
+    Kind.COMPANY: Home.participant,
 }
 """How a value becomes a member of the body; others are as they are."""
 _SHORT = (Kind.NAME, Kind.MACHINE, Kind.STREAM)
@@ -343,7 +343,7 @@ def _parameter(one: Field, *, several: bool = False) -> inspect.Parameter:
     return made.replace(annotation=Annotated[kind, shown])
 
 
-def _do(command: Command, step: Step | None, given: Mapping[str, Any], at: At) -> Done | Iterator[Done]:
+def _do(command: Command, step: Step | None, given: Mapping[str, Any], at: Home) -> Done | Iterator[Done]:
     name: Any = None if command.thing is None else given[command.thing.name]
     if not command.each:
         return _do_one(at, command, step, _fill(at, command, given, name, ()))
@@ -353,14 +353,14 @@ def _do(command: Command, step: Step | None, given: Mapping[str, Any], at: At) -
     return (one for some in done for one in ((some,) if isinstance(some, Done) else some))
 
 
-def _do_one(at: At, command: Command, step: Step | None, given: Given) -> Done | Iterator[Done]:
+def _do_one(at: Home, command: Command, step: Step | None, given: Given) -> Done | Iterator[Done]:
     done = None if step is None else step(at, given)
     if done is None:
         return record(at, command.words, given)
     return done if isinstance(done, Done) else iter(done)
 
 
-def record(at: At, words: str, given: Given) -> Done:
+def record(at: Home, words: str, given: Given) -> Done:
     """Has the act recorded whose command has these words."""
     command = COMMANDS[words]
     act = ACTS[command.operation]
@@ -371,7 +371,7 @@ def record(at: At, words: str, given: Given) -> Done:
     return Done(done, command.said, command.then, {**values, **given.values})
 
 
-def _fill(at: At, command: Command, given: Mapping[str, Any], name: Any, names: Sequence[str]) -> Given:
+def _fill(at: Home, command: Command, given: Mapping[str, Any], name: Any, names: Sequence[str]) -> Given:
     """What the user wrote, as members of a body."""
     found = Given(names, None, {}, {})
     thing = command.thing
@@ -393,7 +393,7 @@ def _fill(at: At, command: Command, given: Mapping[str, Any], name: Any, names: 
     return found
 
 
-def _as_it_is(_: At, value: Any) -> Any:
+def _as_it_is(_: Home, value: Any) -> Any:
     return value
 
 
@@ -409,7 +409,7 @@ def _show(one: Field, value: Any) -> dict[str, str]:
 
 
 def run_act(
-    context: typer.Context, act: Callable[[At], Done | Iterator[Done]], *, no_wait: bool, as_json: bool
+    context: typer.Context, act: Callable[[Home], Done | Iterator[Done]], *, no_wait: bool, as_json: bool
 ) -> None:
     """Gives an act the home's gateway, waits until its records are final, and says what was done."""
     with _open(context) as at:
@@ -452,12 +452,12 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _open(context: typer.Context) -> Iterator[At]:
+def _open(context: typer.Context) -> Iterator[Home]:
     with client.open_gateway(context.obj) as gateway:
-        yield At(gateway, context.obj)
+        yield Home(gateway, context.obj)
 
 
-def _finish(at: At, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
+def _finish(at: Home, done: Done, no_wait: bool, as_json: bool) -> RecordStatus:
     record = done.record if no_wait else at.gateway.wait(done.record)
     if as_json:
         return record

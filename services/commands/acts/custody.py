@@ -14,7 +14,7 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.records import NoteKind
 from millmark.services.acts import COMMANDS
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Done, Given, Group, Listing, add_command, record
+from millmark.services.commands.acts.act import Done, Given, Group, Home, Listing, add_command, record
 from millmark.services.files import read_bounded
 
 CUSTODY = Group("custody", "Hand lots on, with all that is packed in them, and take them.")
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     add_command(app, COMMANDS["note"], _note)
 
 
-def _accept(at: At, given: Given) -> Iterable[Done] | None:
+def _accept(at: Home, given: Given) -> Iterable[Done] | None:
     """All of it, or a part of one lot."""
     body, lot = given.body, given.values["lot"]
     part = "accepted" in body
@@ -43,7 +43,7 @@ CUSTODY.add_acts(accept=_accept)
 
 
 @CUSTODY.list("list", "millmark custody list", of="offers", whole=True)
-def list_offers(at: At) -> Listing:
+def list_offers(at: Home) -> Listing:
     """List the offers that stand, to you and from you."""
     columns = {
         "lot": words.name_of,
@@ -71,7 +71,7 @@ CERTIFICATE_COLUMNS = {
 _MAX_PROCEDURE_BYTES = 64 << 20
 
 
-def _issue(at: At, given: Given) -> Done:
+def _issue(at: Home, given: Given) -> Done:
     """By a procedure, without a model: the SHA-256 of its document stands in the place of an inference."""
     content = read_bounded(Path(given.body.pop("procedure")), _MAX_PROCEDURE_BYTES)
     given.body["inference_digest"] = to_hex(sha256(content))
@@ -87,7 +87,7 @@ CERTIFICATES.add_acts(issue=_issue)
 
 @CERTIFICATES.list("list", "millmark certificates list --lot A0006R", of="certificates")
 def list_certificates(
-    at: At,
+    at: Home,
     lot: Annotated[str | None, typer.Option(help="Only those of this lot.")] = None,
     inspector: words.OfCompany = None,
     model: Annotated[int | None, typer.Option(min=1, help="Only those on this model, by its number.")] = None,
@@ -102,7 +102,7 @@ def list_certificates(
 KINDS = {kind.name.lower().replace("_", "-"): int(kind) for kind in NoteKind}
 
 
-def _note(at: At, given: Given) -> None:
+def _note(at: Home, given: Given) -> None:
     names = set(given.body.pop("things"))
     given.body |= {"subjects": [at.thing(one) for one in sorted(names)], "kind": _kind(given.body["kind"])}
     given.values["count"] = str(len(names))

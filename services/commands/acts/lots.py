@@ -20,7 +20,7 @@ from millmark.ledger.provenance.answers import Lot
 from millmark.ledger.provenance.footprints import AssignmentEnergy, LotFootprint
 from millmark.services.client.errors import ProblemError
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Given, Group, Listing
+from millmark.services.commands.acts.act import Given, Group, Home, Listing
 from millmark.services.commands.acts.custody import CERTIFICATE_COLUMNS
 from millmark.services.files import read_bounded
 
@@ -69,7 +69,7 @@ def _other(table: footprint.FactorTable, text: str) -> tuple[footprint.Other, st
 
 
 def with_footprints(
-    at: At,
+    at: Home,
     claims: Mapping[bytes, Claims],
     accounting: Accounting | None,
     step: footprint.Step,
@@ -108,7 +108,7 @@ def _with(claims: Claims, found: footprint.Footprint) -> Claims:
     return {**(claims or {}), footprint.PATH[0]: {**passport, footprint.PATH[1]: found.to_json()}}
 
 
-def _own(at: At, accounting: Accounting, assignment: int, good: int) -> footprint.Own:
+def _own(at: Home, accounting: Accounting, assignment: int, good: int) -> footprint.Own:
     energy = at.gateway.get(AssignmentEnergy, "/v1/assignments/{}/registers", assignment)
     keys = (
         _key(accounting.table, footprint.FactorKind.LOCATION, accounting.location),
@@ -132,7 +132,7 @@ def _key(table: footprint.FactorTable, kind: footprint.FactorKind, named: str | 
     return found[0]
 
 
-def _source(at: At, taken: footprint.Taken) -> tuple[footprint.Amounts, footprint.Part]:
+def _source(at: Home, taken: footprint.Taken) -> tuple[footprint.Amounts, footprint.Part]:
     try:
         found = at.gateway.get(LotFootprint, "/v1/lots/{}/footprint", taken.lot)
     except ProblemError as error:
@@ -165,24 +165,24 @@ def register(app: typer.Typer) -> None:
     app.add_typer(LOTS.app, name=LOTS.name)
 
 
-def _receive(at: At, given: Given) -> None:
+def _receive(at: Home, given: Given) -> None:
     _account(at, given, _take_accounting(given), None)
 
 
-def _commission(at: At, given: Given) -> None:
+def _commission(at: Home, given: Given) -> None:
     body, accounting = given.body, _take_accounting(given)
     assignment = None if accounting is None else _started(at, body["order"], body["operation"])
     _account(at, given, accounting, assignment)
 
 
-def _account(at: At, given: Given, accounting: Accounting | None, assignment: int | None) -> None:
+def _account(at: Home, given: Given, accounting: Accounting | None, assignment: int | None) -> None:
     """Adds its footprint to the claims of one new lot."""
     body, lot = given.body, new_lot(given.body["identifier"])
     step = footprint.Step(made=((lot, body["quantity"]),))
     body["claims"] = with_footprints(at, {lot: body.get("claims")}, accounting, step, assignment)[lot]
 
 
-def _transform(at: At, given: Given) -> None:
+def _transform(at: Home, given: Given) -> None:
     """By default in the unit of the first input, and within its order."""
     body = given.body
     parts = body.pop("components", [])
@@ -209,7 +209,7 @@ def _transform(at: At, given: Given) -> None:
     body |= {"yield_in": yield_in, "yield_out": yield_out}
 
 
-def _rework(at: At, given: Given) -> None:
+def _rework(at: Home, given: Given) -> None:
     body, subject = given.body, str(given.thing)
     parts = body["components"] = _inputs(at, body.get("components", []), "--component", True)
     accounting, assignment = _take_accounting(given), None
@@ -221,13 +221,13 @@ def _rework(at: At, given: Given) -> None:
     body["claims"] = stated[lot]
 
 
-def _scrap(at: At, given: Given) -> None:
+def _scrap(at: Home, given: Given) -> None:
     """By default all that is left."""
     amount = given.body.setdefault("quantity", at.gateway.get_lot(str(given.thing)).quantity)
     given.values["quantity"] = str(amount)
 
 
-def _allocate(_: At, given: Given) -> None:
+def _allocate(_: Home, given: Given) -> None:
     given.thing = given.body.pop("order")
 
 
@@ -243,7 +243,7 @@ LOTS.add_acts(
 
 @LOTS.list("list", "millmark lots list --order order-7", of="lots")
 def list_lots(
-    at: At,
+    at: Home,
     order: words.OfOrder = None,
     holder: words.OfCompany = None,
     state_: words.InState = None,
@@ -260,7 +260,7 @@ def list_lots(
 
 
 @LOTS.list("show", "millmark lots show A0006R", of="certificates", whole=True)
-def show(at: At, lot: words.LotName) -> Listing:
+def show(at: Home, lot: words.LotName) -> Listing:
     """Show a lot, and its certificates. `millmark trace` shows where it comes from."""
     found = at.gateway.get_lot(at.lot(lot))
     return Listing(
@@ -282,14 +282,14 @@ def _describe(lot: Lot) -> Iterator[str]:
     yield f"subject {to_hex(lot.subject)}"
 
 
-def _inputs(at: At, pairs: list[str], option: str, component: bool) -> list[dict[str, Any]]:
+def _inputs(at: Home, pairs: list[str], option: str, component: bool) -> list[dict[str, Any]]:
     return [
         {"lot": at.lot(name), "quantity": quantity, "component": component}
         for name, quantity in words.quantities(pairs, option)
     ]
 
 
-def _started(at: At, order: str | bytes, operation: int) -> int:
+def _started(at: Home, order: str | bytes, operation: int) -> int:
     """The started assignment of an operation, counted from 0. Raises InputError if there is none."""
     for one in at.gateway.iterate_assignments(order=order, state="started"):
         if one.operation == operation and one.current:

@@ -19,7 +19,7 @@ from millmark.ledger.merkle import Tree, leaf_hash
 from millmark.ledger.plans.call import parse_capability
 from millmark.ledger.store import Book, Connection
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Given, Group, Listing, Told
+from millmark.services.commands.acts.act import Answered, Given, Group, Home, Listing
 from millmark.services.files import read_bounded
 from millmark.services.home import Layout
 from millmark.services.node.events import check_event, parse_event
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group.app, name=group.name)
 
 
-def _register_machine(_: At, given: Given) -> None:
+def _register_machine(_: Home, given: Given) -> None:
     if "capability" in given.body:
         made = _capability(Path(given.body.pop("capability")))
         given.body["claims"] = {**given.body.get("claims", {}), **made}
@@ -56,7 +56,7 @@ MACHINES.add_acts(register=_register_machine)
 
 
 @MACHINES.list("list", "millmark machines list --owner Forge", of="machines")
-def list_machines(at: At, owner: words.OfCompany = None) -> Listing:
+def list_machines(at: Home, owner: words.OfCompany = None) -> Listing:
     """List machines that are not retired: your own, and those that work for your orders."""
     columns = {
         "machine": lambda one: one["machine"],
@@ -70,11 +70,11 @@ def list_machines(at: At, owner: words.OfCompany = None) -> Listing:
     return Listing("machines", found, columns, lambda one: one["retired_at"] is None)
 
 
-def _open_stream(_: At, given: Given) -> None:
+def _open_stream(_: Home, given: Given) -> None:
     given.body.setdefault("machine", 0)
 
 
-def _add(at: At, given: Given) -> None:
+def _add(at: Home, given: Given) -> None:
     """The event is kept in the private book before its anchor is sent."""
     stream, event, values, data = (given.body.pop(name, None) for name in ("stream", "event", "value", "data"))
     found = at.gateway.get_stream(stream)
@@ -90,7 +90,7 @@ STREAMS.add_acts(open=_open_stream, add=_add)
 
 @STREAMS.list("list", "millmark streams list --machine LATHE-2", of="streams", whole=True)
 def list_streams(
-    at: At,
+    at: Home,
     machine: Annotated[str | None, typer.Option(help="Only those of this machine.")] = None,
     owner: words.OfCompany = None,
 ) -> Listing:
@@ -110,7 +110,7 @@ def list_streams(
 
 
 @MODELS.list("list", "millmark models list --inspector Lab", of="models")
-def list_models(at: At, inspector: words.OfCompany = None, state_: words.InState = None) -> Listing:
+def list_models(at: Home, inspector: words.OfCompany = None, state_: words.InState = None) -> Listing:
     """List quality models that are neither retired nor withdrawn."""
     columns = {
         "model": lambda one: one["model"],
@@ -181,7 +181,7 @@ _MAX_PROPOSAL_BYTES = 1 << 20
 
 
 @SETPOINTS.list("list", "millmark setpoints list", of="setpoints")
-def list_setpoints(at: At) -> Listing:
+def list_setpoints(at: Home) -> Listing:
     """List proposed setpoints: the open ones, or all with --all."""
     columns = {
         "setpoint": lambda one: one["setpoint"],
@@ -199,7 +199,7 @@ def list_setpoints(at: At) -> Listing:
 
 @SETPOINTS.tell("propose", "millmark setpoints propose proposal.json --machine LATHE-2 --unit EUR/100")
 def propose(
-    at: At,
+    at: Home,
     file: Annotated[
         Path, typer.Argument(help="What `python -m millmark.quality process propose` printed.", dir_okay=False)
     ],
@@ -210,7 +210,7 @@ def propose(
     stream: Annotated[
         str | None, typer.Option(help="Stream for the answer; by default the machine's only one.")
     ] = None,
-) -> Told:
+) -> Answered:
     """Put proposed setpoints into the inbox of a machine's operator. Nothing takes effect until they are accepted."""
     wanted = read_proposal(file)
     made = at.gateway.post(
@@ -228,7 +228,7 @@ def propose(
         f"setpoint {number} is proposed: {', '.join(_value(one.to_json()) for one in made.values)}",
         f"next: millmark setpoints accept {number}, or millmark setpoints refuse {number} --reason WHY",
     ]
-    return Told(made, lines)
+    return Answered(made, lines)
 
 
 SETPOINTS.add_acts()

@@ -16,7 +16,7 @@ from millmark.ledger.products import build_order_document, configure, parse_choi
 from millmark.ledger.provenance.answers import OpenedStream, Order, Stream
 from millmark.services.acts import Body
 from millmark.services.commands.acts import words
-from millmark.services.commands.acts.act import At, Done, Given, Group, Listing, record
+from millmark.services.commands.acts.act import Done, Given, Group, Home, Listing, record
 from millmark.services.products import Catalogue
 
 ASSIGNMENTS = Group("assignments", "Assign operations of orders to machines, do the work, and show it.")
@@ -30,16 +30,16 @@ ASSIGNMENT_COLUMNS = {
 }
 
 
-def _accept_assignment(at: At, given: Given) -> None:
+def _accept_assignment(at: Home, given: Given) -> None:
     """A row of a plan is accepted if it is as it was offered."""
-    from millmark.services.commands.plan.desk import find_offered_row  # noqa: PLC0415 - other acts need no database
+    from millmark.services.commands.plan.planner import find_offered_row  # noqa: PLC0415 - other acts need no database
 
     # Both sides commit to one text: the acceptance has the claims root of the row that was proposed.
     if "claims" not in given.body:
         given.body["claims_root"] = find_offered_row(at.home, int(given.values["assignment"]))
 
 
-def _start(at: At, given: Given) -> Iterator[Done] | None:
+def _start(at: Home, given: Given) -> Iterator[Done] | None:
     """With a reading of the register before it, if one is given."""
     assignment, body = int(given.values["assignment"]), given.body
     stream = body.get("stream")
@@ -58,7 +58,7 @@ def _start(at: At, given: Given) -> Iterator[Done] | None:
     return _one_by_one(partial(_read_at, at, given, {"moment": "start", "stream": found.subject, **reading}), start)
 
 
-def _finish(at: At, given: Given) -> Done | Iterator[Done]:
+def _finish(at: Home, given: Given) -> Done | Iterator[Done]:
     """With the entry that shows the work: an event, or the reading of the register."""
     body, assignment = given.body, int(given.values["assignment"])
     reading = _take_reading(given)
@@ -97,13 +97,13 @@ def _parse_reset(reading: Body) -> None:
         reading["reset"] = [int(before), int(after)]
 
 
-def _read_at(at: At, given: Given, reading: Body) -> Done:
+def _read_at(at: Home, given: Given, reading: Body) -> Done:
     """Adds the reading to the machine's stream, and anchors it."""
     values = {**given.values, "moment": reading["moment"], "register_wh": str(reading["register_wh"])}
     return replace(record(at, "assignments read", Given((), given.thing, reading, values)), then=())
 
 
-def _read(_: At, given: Given) -> None:
+def _read(_: Home, given: Given) -> None:
     _parse_reset(given.body)
 
 
@@ -112,7 +112,7 @@ ASSIGNMENTS.add_acts(accept=_accept_assignment, start=_start, finish=_finish, re
 
 @ASSIGNMENTS.list("list", "millmark assignments list --machine LATHE-2", of="assignments")
 def list_assignments(
-    at: At,
+    at: Home,
     order: words.OfOrder = None,
     machine: Annotated[str | None, typer.Option(help="Only those of this machine.")] = None,
     owner: words.OfCompany = None,
@@ -147,7 +147,7 @@ def register(app: typer.Typer) -> None:
         app.add_typer(group.app, name=group.name)
 
 
-def _place(at: At, given: Given) -> None:
+def _place(at: Home, given: Given) -> None:
     """With the number of operations and the document that follow from a product."""
     terms, product, options = given.body["terms"], given.body.pop("product", None), given.body.pop("option", [])
     if product is not None:
@@ -185,7 +185,7 @@ def _configure(
     return len(made.operations), {**document, **(claims or {})}
 
 
-def _revise(at: At, given: Given) -> Done | None:
+def _revise(at: Home, given: Given) -> Done | None:
     """What is left out stays as it is."""
     subject, order, body = str(given.thing), given.values["order"], given.body
     changes: Body = body.pop("terms", {})
@@ -211,7 +211,7 @@ def _revise(at: At, given: Given) -> Done | None:
     return None
 
 
-def _end(at: At, given: Given) -> Done | None:
+def _end(at: Home, given: Given) -> Done | None:
     subject, order, body = str(given.thing), given.values["order"], given.body
     if len(body) != 1:
         raise InputError(
@@ -228,7 +228,7 @@ ORDERS.add_acts(place=_place, revise=_revise, end=_end)
 
 @ORDERS.list("list", "millmark orders list --state in-production", of="orders")
 def list_orders(
-    at: At, state_: words.InState = None, buyer: words.OfCompany = None, coordinator: words.OfCompany = None
+    at: Home, state_: words.InState = None, buyer: words.OfCompany = None, coordinator: words.OfCompany = None
 ) -> Listing:
     """List orders that are not over."""
     found = at.gateway.iterate_orders(
@@ -238,7 +238,7 @@ def list_orders(
 
 
 @ORDERS.list("show", "millmark orders show order-7", of="assignments", whole=True)
-def show(at: At, order: words.OrderName) -> Listing:
+def show(at: Home, order: words.OrderName) -> Listing:
     """Show an order, its terms, and who does which operation."""
     found: Mapping[str, Any] = at.gateway.get_order(at.order(order)).to_json()
     gates = ", ".join(f"{words.party(one['inspector'])} {_on(one['model'])}" for one in found["gates"]) or "none"
@@ -258,12 +258,12 @@ def _on(model: int | None) -> str:
     return "by procedure" if model is None else f"on model {model}"
 
 
-def _read_gates(at: At, texts: Sequence[str]) -> list[dict[str, int]]:
+def _read_gates(at: Home, texts: Sequence[str]) -> list[dict[str, int]]:
     """The gates, as the contract wants them: by ascending inspector."""
     return sorted((_gate(at, text) for text in texts), key=lambda gate: gate["inspector"])
 
 
-def _gate(at: At, text: str) -> dict[str, int]:
+def _gate(at: Home, text: str) -> dict[str, int]:
     name, sign, model = text.rpartition(":")
     if not sign:
         return {"inspector": at.participant(text)}

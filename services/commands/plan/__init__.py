@@ -6,7 +6,7 @@ import typer
 
 # They declare commands. The help lists those in the order of these imports.
 from millmark.services.commands.plan import calling, drafting, forecasting, offering  # noqa: F401
-from millmark.services.commands.plan.desk import PLAN
+from millmark.services.commands.plan.planner import PLAN
 
 __all__ = ["register"]
 

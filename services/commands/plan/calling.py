@@ -9,20 +9,28 @@ import typer
 
 from millmark.ledger.errors import InputError
 from millmark.services import client
-from millmark.services.commands.acts.act import At, Done, Group, Listing
+from millmark.services.commands.acts.act import Done, Group, Home, Listing
 from millmark.services.commands.acts.words import party
-from millmark.services.commands.plan.desk import PLAN, Stream, choose, moment_text, open_desk, parse_moment, short_hash
+from millmark.services.commands.plan.planner import (
+    PLAN,
+    Stream,
+    choose,
+    moment_text,
+    open_planner,
+    parse_moment,
+    short_hash,
+)
 from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.planning.calendar import read_objective_file
 from millmark.services.planning.calls import Asking, build_call, build_grid
 from millmark.services.planning.feedback.repository import CauseFound
-from millmark.services.planning.papers import seal_call
 from millmark.services.planning.showing import CallShown
+from millmark.services.planning.stream_entries import seal_call
 
 
 @PLAN.act("call", "millmark plan call order-7 order-8 --closes 8h --to Forge --to Mill --reader Audit")
 def call(
-    at: At,
+    at: Home,
     orders: Annotated[list[str], typer.Argument(metavar="ORDER...", help="The orders to be planned.")],
     closes: Annotated[str, typer.Option(help="Until when offers count: a time in UTC, or from now on 30m, 8h or 2d.")],
     to: Annotated[
@@ -43,24 +51,24 @@ def call(
     asked, readers = _companies(at, to), sorted({at.participant(one) for one in reader or ()})
     subjects = [bytes.fromhex(at.order(one)[2:]) for one in orders]
     file = read_objective_file(at.home)
-    with open_desk(at) as desk:
-        own, until = desk.stream(stream, None), parse_moment(closes, "--closes", desk.now_s())
+    with open_planner(at) as planner:
+        own, until = planner.stream(stream, None), parse_moment(closes, "--closes", planner.now_s())
         asking = Asking(subjects, until, build_grid(until, slot, days), asked, readers)
         find_order: Callable[[str], bytes] = lambda name: bytes.fromhex(at.order(name)[2:])  # noqa: E731 - short
-        with desk.writing() as shelf:
-            made, objective = build_call(shelf, desk.me, asking, file, desk.now_s(), at.participant, find_order)
-            sealed = seal_call(shelf.connection, own, made, objective, asked)
+        with planner.writing() as tables:
+            made, objective = build_call(tables, planner.me, asking, file, planner.now_s(), at.participant, find_order)
+            sealed = seal_call(tables.connection, own, made, objective, asked)
         count = sum(len(job.operations) for job in made.jobs)
         said = (
             f"call {short_hash(made.digest)} for {count} operations of {len(made.jobs)} orders goes to {len(asked)} "
             f"companies; offers count until {moment_text(until)} UTC"
         )
         then = [f"the machines' owners: millmark plan offer {short_hash(made.digest)}", "millmark plan make"]
-        return Done(desk.anchor(own, sealed), said, then)
+        return Done(planner.anchor(own, sealed), said, then)
 
 
 @PLAN.list("list", "millmark plan list", of="calls", whole=True)
-def list_calls(at: At) -> Listing:
+def list_calls(at: Home) -> Listing:
     """List the calls that are known here."""
     columns = {
         "call": lambda one: short_hash(bytes.fromhex(one["call"][2:])),
@@ -74,7 +82,7 @@ def list_calls(at: At) -> Listing:
     return Listing("calls", at.gateway.pages(CallShown, "/v1/calls"), columns)
 
 
-def _companies(at: At, named: Sequence[str] | None) -> list[int]:
+def _companies(at: Home, named: Sequence[str] | None) -> list[int]:
     """Those that are named, or all manufacturers that may act."""
     if named:
         return sorted({at.participant(one) for one in named})
@@ -94,7 +102,7 @@ Reason = Annotated[str, typer.Option(help="Why, in a line. It is kept, and recor
 
 
 @CAUSES.list("list", "millmark plan causes list", of="causes")
-def list_causes(at: At) -> Listing:
+def list_causes(at: Home) -> Listing:
     """List causes, the latest first: those that count, and with --all those that do not."""
     found = sorted(at.gateway.pages(CauseFound, _CAUSES), key=lambda one: one.at, reverse=True)
     columns = {
@@ -139,12 +147,12 @@ def report_cause(
 ) -> None:
     """Report what happened at a machine of the company: an entry of its stream, and what follows from it."""
     with client.open_gateway(context.obj) as gateway:
-        number = At(gateway, context.obj).machine(machine)
+        number = Home(gateway, context.obj).machine(machine)
         _print(context, gateway.post(CauseFound, _CAUSES, machine=number, kind=kind, text=text), as_json)
 
 
 @CAUSES.app.command("mended", epilog="Example: millmark plan causes mended LATHE-2 --reason 'the spindle was replaced'")
-def mend_machine(
+def repair_machine(
     context: typer.Context,
     machine: MachineName,
     reason: Reason,
@@ -154,7 +162,7 @@ def mend_machine(
 ) -> None:
     """Have a machine offered again that feedback took out of plans. Its verdicts decide about the rest."""
     with client.open_gateway(context.obj) as gateway:
-        number = At(gateway, context.obj).machine(machine)
+        number = Home(gateway, context.obj).machine(machine)
         gateway.post(type(None), "/v1/machines/{}/mended", number, reason=reason, overhauled=overhauled)
         speed = "at its whole speed" if overhauled else "as slowly as before it was withdrawn"
         print_lines(f"machine {number} is offered again, {speed}")

@@ -14,57 +14,57 @@ from millmark.ledger.errors import InputError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.plans.check import check_lines, check_to_json, per_cent, read_plan_file, tell_check
 from millmark.ledger.plans.plan import CauseKind
-from millmark.services.commands.acts.act import At, Done, Listing, NoWait, run_act
+from millmark.services.commands.acts.act import Done, Home, Listing, NoWait, run_act
 from millmark.services.commands.acts.words import operation, party, short
-from millmark.services.commands.plan.desk import (
+from millmark.services.commands.plan.planner import (
     PLAN,
     CallName,
-    Desk,
+    Planner,
     Repeatable,
     Stream,
     moment_text,
-    open_desk,
+    open_planner,
     short_hash,
 )
 from millmark.services.files import write_private_whole
 from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.planning import making
 from millmark.services.planning.errors import CallRefusedError, PlanningError
-from millmark.services.planning.papers import OwnStream
 from millmark.services.planning.reading import need_call, plan_file
 from millmark.services.planning.schedule import Made, make_plan
 from millmark.services.planning.showing import PlanCheckShown, PlanShown
+from millmark.services.planning.stream_entries import OwnStream
 
 CpuSeconds = Annotated[float, typer.Option(min=0.1, max=36_000, help="CPU time to use, of all threads together.")]
 
 
-def _make(at: At, call: str | None, cpu_s: float, stream: str | None, repeatable: bool) -> Done:
+def _make(at: Home, call: str | None, cpu_s: float, stream: str | None, repeatable: bool) -> Done:
     """Makes a plan from the offers for a call that has closed, as its coordinator, and records it."""
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
-        if wanted.closes > desk.now_s():
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            wanted = making.need_own_call(tables, planner.choose_call(tables, call).digest, planner.me)
+        if wanted.closes > planner.now_s():
             raise CallRefusedError(
                 f"the call is open until {moment_text(wanted.closes)} UTC", hint="wait until it has closed"
             )
-        own = desk.stream(stream, None)
-        with desk.reading() as shelf:
-            has_plan = bool(shelf.planning.plans(wanted.digest))
+        own = planner.stream(stream, None)
+        with planner.reading() as tables:
+            has_plan = bool(tables.planning.plans(wanted.digest))
         if has_plan:
-            lost = desk.anchor_rest(own)
+            lost = planner.anchor_rest(own)
             if lost is None:
                 raise CallRefusedError("there is a plan for this call", hint="replace it: `millmark plan replan`")
             return lost
-        tie = making.find_tie(making.times_of(desk.opened.chain()), wanted.closes)
-        with desk.reading() as shelf:
-            file = making.prepare_plan(shelf, wanted)
+        tie = making.find_tie(making.times_of(planner.opened.chain()), wanted.closes)
+        with planner.reading() as tables:
+            file = making.prepare_plan(tables, wanted)
         made = make_plan(file, tie=tie, cpu_s=cpu_s, repeatable=repeatable)
-        return _record(desk, own, wanted, made)
+        return _record(planner, own, wanted, made)
 
 
 @PLAN.act("replan", "millmark plan replan --cause machine-down --machine 17 --text 'the spindle is worn'")
 def replan(
-    at: At,
+    at: Home,
     call: CallName = None,
     cause: Annotated[CauseKind, typer.Option(help="What kind of thing happened.")] = CauseKind.CALL,
     text: Annotated[str, typer.Option(help="What happened, in a line. Whoever gets the plan reads it.")] = "",
@@ -78,33 +78,33 @@ def replan(
 ) -> Done:
     """Replace the latest plan for a call, with the cause on record. Rows that have begun stay, and accepted ones unless
     that is impossible."""
-    with open_desk(at) as desk:
+    with open_planner(at) as planner:
         happened = making.Happened(
             cause, text, None if machine is None else at.machine(machine), assignment, certificate
         )
         making.verify_cause(happened)
-        with desk.reading() as shelf:
-            wanted = making.need_own_call(shelf, desk.choose_call(shelf, call).digest, desk.me)
-            own = shelf.stream_of_plans(wanted.digest, desk.me)
-            ready = making.prepare_replan(shelf, wanted, own, happened, desk.now_s())
+        with planner.reading() as tables:
+            wanted = making.need_own_call(tables, planner.choose_call(tables, call).digest, planner.me)
+            own = tables.stream_of_plans(wanted.digest, planner.me)
+            ready = making.prepare_replan(tables, wanted, own, happened, planner.now_s())
         made = make_plan(ready.file, tie=ready.tie, replan=ready.why, cpu_s=cpu_seconds, repeatable=repeatable)
-        return _record(desk, own, wanted, made, ready.entry)
+        return _record(planner, own, wanted, made, ready.entry)
 
 
 @PLAN.list("show", "millmark plan show 0x3c4d5e", of="rows", whole=True)
 def show(
-    at: At,
+    at: Home,
     call: CallName = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the plan file that `millmark plan check` reads.")
     ] = None,
 ) -> Listing:
     """Show the latest plan for a call: each row, and whether its owner agreed."""
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            row = shelf.latest_row(desk.choose_call(shelf, call).digest)
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            row = tables.latest_row(planner.choose_call(tables, call).digest)
         if output is not None:
-            _write(desk, row.digest, output)
+            _write(planner, row.digest, output)
     found = at.gateway.get(PlanShown, _PLAN, row.digest)
     check = at.gateway.get(PlanCheckShown, f"{_PLAN}/check", row.digest)
     columns = {
@@ -148,11 +148,13 @@ def _for_what(before: object) -> str:
     return "" if before is None else " for what was open"
 
 
-def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mapping[str, Json] | None = None) -> Done:
+def _record(
+    planner: Planner, own: OwnStream, call: Call, made: Made, happened: Mapping[str, Json] | None = None
+) -> Done:
     """Writes a plan and what led to it. Raises PlanningError if something else was written in between."""
     plan = made.check.plan
-    with desk.writing() as shelf:
-        sealed = making.seal_made(shelf, own, call, plan, desk.opened.unlock_company(), happened)
+    with planner.writing() as tables:
+        sealed = making.seal_made(tables, own, call, plan, planner.opened.unlock_company(), happened)
     for step in made.steps:
         warn(f"millmark: {step}")
     owners = {row.owner for row in plan.rows}
@@ -162,17 +164,17 @@ def _record(desk: Desk, own: OwnStream, call: Call, made: Made, happened: Mappin
         f"machines of {len(owners)} companies costs {plan.cost.total} {call.unit}; none{_for_what(plan.before)} is "
         f"more than {per_cent(made.check.gap_per_mille)} cheaper{moved}"
     )
-    return Done(desk.anchor(own, sealed), said, f"millmark plan propose {short_hash(call.digest)}")
+    return Done(planner.anchor(own, sealed), said, f"millmark plan propose {short_hash(call.digest)}")
 
 
-def _write(desk: Desk, digest: bytes, path: Path) -> None:
+def _write(planner: Planner, digest: bytes, path: Path) -> None:
     """Writes the plan file: as secret as the offers in it."""
-    with desk.reading() as shelf:
-        plan, before = shelf.whole_plan(digest)
+    with planner.reading() as tables:
+        plan, before = tables.whole_plan(digest)
         if plan is None:
             raise PlanningError("only a part of the plan is known here", hint="its readers write the whole plan file")
-        call = need_call(shelf.rows, plan.call)
-        data = plan_file(shelf.rows, shelf.book, shelf.planning, call, plan, before).to_bytes()
+        call = need_call(tables.rows, plan.call)
+        data = plan_file(tables.rows, tables.book, tables.planning, call, plan, before).to_bytes()
     write_private_whole(path, data)
 
 

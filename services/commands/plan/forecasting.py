@@ -10,8 +10,8 @@ import typer
 
 from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError
-from millmark.services.commands.acts.act import At, Done, Group, Listing
-from millmark.services.commands.plan.desk import PLAN, Desk, Stream, choose, open_desk, short_hash
+from millmark.services.commands.acts.act import Done, Group, Home, Listing
+from millmark.services.commands.plan.planner import PLAN, Planner, Stream, choose, open_planner, short_hash
 from millmark.services.files import write_private_whole
 from millmark.services.output import warn
 from millmark.services.planning.forecast import recording
@@ -26,7 +26,7 @@ from millmark.services.planning.forecast.document import (
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
 from millmark.services.planning.forecast.scoring import Score, score_forecast, show_scored
-from millmark.services.planning.reading import Shelf
+from millmark.services.planning.reading import PlanningTables
 from millmark.services.products.loading import Catalogue
 
 FORECAST = Group("forecast", "Forecast demand from own orders, and see how earlier forecasts did.")
@@ -40,7 +40,7 @@ Block = Annotated[int | None, typer.Option(min=0, help="Count orders up to this 
 
 @FORECAST.act("make", "millmark plan forecast make --weeks 13")
 def make(
-    at: At,
+    at: Home,
     weeks: Annotated[int, typer.Option(min=1, max=MAX_WEEKS, help="How many weeks, from the present one on.")] = 13,
     level: Annotated[int, typer.Option(min=50, max=99, help="Per cent of the intervals.")] = 80,
     block: Block = None,
@@ -54,20 +54,20 @@ def make(
     Counts the orders that this company is part of, as the ledger has them at a final block: at their latest agreed
     quantities, without those rejected, cancelled or ended. Needs millmark[forecast], unless --plain is given.
     """
-    with open_desk(at) as desk:
-        own, history = desk.stream(stream, None), _history(desk, _cut(desk, block))
-        with desk.reading() as shelf:
-            identity = recording.need_identity(shelf.connection)
+    with open_planner(at) as planner:
+        own, history = planner.stream(stream, None), _history(planner, _cut(planner, block))
+        with planner.reading() as tables:
+            identity = recording.need_identity(tables.connection)
         from millmark.services.planning.forecast.making import make_forecast  # noqa: PLC0415 - numpy is optional
 
         made = make_forecast(history, identity, weeks, level, plain=plain)
         for line in _told(made):
             warn(f"millmark: {line}")
-        with desk.writing() as shelf:
-            known = ForecastRepository(shelf.connection).find(made.digest)
-            sealed = None if known is not None else recording.seal_forecast(shelf.connection, own, made)
+        with planner.writing() as tables:
+            known = ForecastRepository(tables.connection).find(made.digest)
+            sealed = None if known is not None else recording.seal_forecast(tables.connection, own, made)
         if sealed is None:
-            lost = desk.anchor_rest(own)
+            lost = planner.anchor_rest(own)
             if lost is None:
                 raise InputError("this forecast is recorded already", hint="millmark plan forecast show")
             return lost
@@ -76,17 +76,17 @@ def make(
             f"forecast {short_hash(made.digest)} of {len(made.totals())} products over {weeks} weeks from "
             f"{week_text(made.first_week)}: {total} in all, from {made.orders} orders up to block {made.cut.block}"
         )
-        return Done(desk.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
+        return Done(planner.anchor(own, sealed), said, f"millmark plan forecast show {short_hash(made.digest)}")
 
 
 @FORECAST.list("list", "millmark plan forecast list", of="forecasts", whole=True)
-def list_forecasts(at: At) -> Listing:
+def list_forecasts(at: Home) -> Listing:
     """List the forecasts that were made here."""
-    with open_desk(at) as desk, desk.reading() as shelf:
-        rows = ForecastRepository(shelf.connection).all()
+    with open_planner(at) as planner, planner.reading() as tables:
+        rows = ForecastRepository(tables.connection).all()
         items = [
             _item(
-                recording.need_forecast(shelf.connection, row.digest)[0], recording.anchored_at(shelf.connection, row)
+                recording.need_forecast(tables.connection, row.digest)[0], recording.anchored_at(tables.connection, row)
             )
             for row in rows
         ]
@@ -104,13 +104,13 @@ def list_forecasts(at: At) -> Listing:
 
 @FORECAST.list("show", "millmark plan forecast show 0x3c4d5e", of="quantities", whole=True)
 def show(
-    at: At,
+    at: Home,
     forecast: ForecastName = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the document as JSON.")] = None,
 ) -> Listing:
     """Show a forecast: quantities by product, option and week, each with its interval."""
-    with open_desk(at) as desk:
-        document, _ = _open(desk, forecast)
+    with open_planner(at) as planner:
+        document, _ = _open(planner, forecast)
     if output is not None:
         write_private_whole(output, document.to_bytes())
     items = [item for one in document.series for item in _weeks(document, one)]
@@ -129,14 +129,14 @@ def show(
 
 
 @FORECAST.list("score", "millmark plan forecast score 0x3c4d5e", of="scores", whole=True)
-def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing:
+def score(at: Home, forecast: ForecastName = None, block: Block = None) -> Listing:
     """Score a forecast by what the ledger shows since: bias, error beside the naive forecast's, coverage."""
-    with open_desk(at) as desk:
-        document, row = _open(desk, forecast)
-        then, now = _cut(desk, document.cut.block), _cut(desk, block)
-        before, since = _history(desk, then), _history(desk, now)
-        with desk.reading() as shelf:
-            anchored_s = recording.anchored_at(shelf.connection, row)
+    with open_planner(at) as planner:
+        document, row = _open(planner, forecast)
+        then, now = _cut(planner, document.cut.block), _cut(planner, block)
+        before, since = _history(planner, then), _history(planner, now)
+        with planner.reading() as tables:
+            anchored_s = recording.anchored_at(tables.connection, row)
         found = score_forecast(document, before, since, anchored_s)
     items = [show_scored(one).to_json() for one in found.series if not one.key.option or one.forecast != one.actual]
     columns: dict[str, Callable[[dict[str, object]], object]] = {
@@ -151,25 +151,25 @@ def score(at: At, forecast: ForecastName = None, block: Block = None) -> Listing
     return Listing(f"forecast {short_hash(document.digest)}, scored", items, columns, more=_summed(found))
 
 
-def _cut(desk: Desk, block: int | None) -> Cut:
-    with desk.reading() as shelf:
-        cursor = recording.read_cursor(shelf.connection)
-    return recording.find_cut(desk.opened.chain(), cursor, block)
+def _cut(planner: Planner, block: int | None) -> Cut:
+    with planner.reading() as tables:
+        cursor = recording.read_cursor(tables.connection)
+    return recording.find_cut(planner.opened.chain(), cursor, block)
 
 
-def _history(desk: Desk, cut: Cut) -> History:
-    with desk.reading() as shelf:
-        return recording.read_history(shelf.connection, desk.me, cut, Catalogue(desk.at.home).find_digest)
+def _history(planner: Planner, cut: Cut) -> History:
+    with planner.reading() as tables:
+        return recording.read_history(tables.connection, planner.me, cut, Catalogue(planner.at.home).find_digest)
 
 
-def _open(desk: Desk, name: str | None) -> tuple[ForecastDocument, ForecastRow]:
+def _open(planner: Planner, name: str | None) -> tuple[ForecastDocument, ForecastRow]:
     """A forecast by its digest or the beginning of it. Raises NotFoundError, InputError, ForecastError."""
-    with desk.reading() as shelf:
-        return recording.need_forecast(shelf.connection, _choose(shelf, name).digest)
+    with planner.reading() as tables:
+        return recording.need_forecast(tables.connection, _choose(tables, name).digest)
 
 
-def _choose(shelf: Shelf, name: str | None) -> ForecastRow:
-    rows = ForecastRepository(shelf.connection).all()
+def _choose(tables: PlanningTables, name: str | None) -> ForecastRow:
+    rows = ForecastRepository(tables.connection).all()
     if name is None and rows:
         return rows[0]
     if name is None:

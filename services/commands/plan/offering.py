@@ -24,10 +24,18 @@ from millmark.ledger.store import Registry, Rows
 from millmark.ledger.store.rows import KeyRow
 from millmark.ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from millmark.services import client
-from millmark.services.commands.acts.act import At, Done, Listing
+from millmark.services.commands.acts.act import Done, Home, Listing
 from millmark.services.commands.acts.words import AssignmentNumber, Reason, party
 from millmark.services.commands.context import open_context
-from millmark.services.commands.plan.desk import PLAN, CallName, Desk, choose, open_desk, parse_moment, short_hash
+from millmark.services.commands.plan.planner import (
+    PLAN,
+    CallName,
+    Planner,
+    choose,
+    open_planner,
+    parse_moment,
+    short_hash,
+)
 from millmark.services.files import read_bounded, write_private_whole
 from millmark.services.output import AsJson, print_json, print_lines, warn
 from millmark.services.planning.calendar import read_calendar
@@ -53,16 +61,16 @@ from millmark.services.planning.omission import (
     parse_omission,
     verify_omission,
 )
-from millmark.services.planning.papers import OpenedLeaf, parse_seal, seal_offers
 from millmark.services.planning.reading import find_claims, need_call
 from millmark.services.planning.repository import What
 from millmark.services.planning.showing import OfferShown
+from millmark.services.planning.stream_entries import OpenedLeaf, parse_seal, seal_offers
 from millmark.services.views import RecordStatus
 
 
 @PLAN.act("offer", "millmark plan offer 0x3c4d5e --until 2d")
 def offer(
-    at: At,
+    at: Home,
     call: CallName = None,
     until: Annotated[
         str, typer.Option(help="Until when the offers are valid: a time in UTC, or from now on 8h or 2d.")
@@ -82,46 +90,46 @@ def offer(
     calendar = read_calendar(at.home)
     if windows is not None:
         calendar = calendar.with_windows(windows)
-    with open_desk(at) as desk:
-        digest, valid = desk.call(call).digest, parse_moment(until, "--until", desk.now_s())
+    with open_planner(at) as planner:
+        digest, valid = planner.call(call).digest, parse_moment(until, "--until", planner.now_s())
         named = None if machine is None else {at.machine(one) for one in machine}
-        with desk.reading() as shelf:
-            wanted = need_open_call(shelf, digest, calendar.file.unit, desk.now_s())
-            machines = find_own_machines(shelf, wanted, calendar, desk.me, at.machine, named)
-            made = build_new_offers(shelf, wanted, calendar, machines, desk.me, valid)
+        with planner.reading() as tables:
+            wanted = need_open_call(tables, digest, calendar.file.unit, planner.now_s())
+            machines = find_own_machines(tables, wanted, calendar, planner.me, at.machine, named)
+            made = build_new_offers(tables, wanted, calendar, machines, planner.me, valid)
         for line in (*calendar.clock_changes(grid_of(wanted)), *made.passed):
             warn(f"millmark: {line}")
         new = made.offers
         if not new:
-            streams = [desk.stream(None, one.number) for one in machines]
-            lost = [one for own in streams if (one := desk.anchor_rest(own)) is not None]
+            streams = [planner.stream(None, one.number) for one in machines]
+            lost = [one for own in streams if (one := planner.anchor_rest(own)) is not None]
             if not lost:
                 raise InputError("there is nothing new to offer for this call", hint="see `millmark plan offers`")
             yield from lost
         for number in sorted({one.machine for one in new}):
-            yield _record(desk, number, [one for one in new if one.machine == number])
+            yield _record(planner, number, [one for one in new if one.machine == number])
 
 
 @PLAN.act("withdraw", "millmark plan withdraw 0x3c4d5e 0x4d5e6f")
 def withdraw(
-    at: At,
+    at: Home,
     offers: Annotated[list[str], typer.Argument(metavar="OFFER...", help="As `millmark plan offers` shows them.")],
 ) -> Iterator[Done]:
     """Take own offers back, before their call closes."""
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            rows = [row for one in shelf.planning.calls() for row in shelf.planning.leaves(one.digest, What.OFFER)]
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            rows = [row for one in tables.planning.calls() for row in tables.planning.leaves(one.digest, What.OFFER)]
             chosen = [choose("offer", name, rows, lambda row: row.leaf) for name in offers]
-            by_machine = find_withdrawals(shelf, chosen, desk.me, desk.now_s())
+            by_machine = find_withdrawals(tables, chosen, planner.me, planner.now_s())
         for number, entries in by_machine.items():
-            yield _record(desk, number, entries)
+            yield _record(planner, number, entries)
 
 
 @PLAN.list("offers", "millmark plan offers 0x3c4d5e", of="offers", whole=True)
-def list_offers(at: At, call: CallName = None) -> Listing:
+def list_offers(at: Home, call: CallName = None) -> Listing:
     """List the offers for a call that are known here, whether each counts, and whether its receipt is here."""
-    with open_desk(at) as desk:
-        digest = desk.call(call).digest
+    with open_planner(at) as planner:
+        digest = planner.call(call).digest
     columns = {
         "offer": lambda one: short_hash(bytes.fromhex(one["offer"][2:])),
         "of": lambda one: party(one["owner"]),
@@ -136,11 +144,11 @@ def list_offers(at: At, call: CallName = None) -> Listing:
     return Listing("offers", at.gateway.pages(OfferShown, "/v1/offers", call=digest), columns)
 
 
-def _record(desk: Desk, machine: int, entries: Sequence[Offer] | Sequence[OfferWithdrawal]) -> Done:
-    own = desk.stream(None, machine)
-    with desk.writing() as shelf:
-        sealed = seal_offers(shelf.connection, own, entries)
-    done = desk.anchor(own, sealed)
+def _record(planner: Planner, machine: int, entries: Sequence[Offer] | Sequence[OfferWithdrawal]) -> Done:
+    own = planner.stream(None, machine)
+    with planner.writing() as tables:
+        sealed = seal_offers(tables.connection, own, entries)
+    done = planner.anchor(own, sealed)
     offers = [one for one in entries if isinstance(one, Offer)]
     if not offers:
         return Done(done, f"offers of machine {machine} that are withdrawn: {len(entries)}")
@@ -191,25 +199,25 @@ def omission(
 
 
 def _write(context: typer.Context, path: Path, name: str) -> None:
-    with client.open_gateway(context.obj) as gateway, open_desk(At(gateway, context.obj)) as desk:
-        made = _build(desk, name)
+    with client.open_gateway(context.obj) as gateway, open_planner(Home(gateway, context.obj)) as planner:
+        made = _build(planner, name)
     write_private_whole(path, encode_omission(made))
     print_lines(f"written to {path}; anybody checks it with: millmark plan omission {path.name} --trust FILE")
 
 
-def _build(desk: Desk, name: str) -> Omission:
+def _build(planner: Planner, name: str) -> Omission:
     """Raises NotFoundError without a receipt, OmissionRefusedError if the plan lists the offer."""
-    with desk.reading() as shelf:
-        rows = [row for one in shelf.planning.calls() for row in shelf.planning.leaves(one.digest, What.OFFER)]
+    with planner.reading() as tables:
+        rows = [row for one in tables.planning.calls() for row in tables.planning.leaves(one.digest, What.OFFER)]
         row = choose("offer", name, rows, lambda row: row.leaf)
-        call, plans = need_call(shelf.rows, row.call), shelf.planning.plans(row.call)
-        receipt = shelf.planning.receipts([row.leaf]).get(row.leaf)
+        call, plans = need_call(tables.rows, row.call), tables.planning.plans(row.call)
+        receipt = tables.planning.receipts([row.leaf]).get(row.leaf)
         if receipt is None:
             raise NotFoundError("the coordinator signed no receipt for this offer", hint="see `millmark plan offers`")
         if not plans:
             raise NotFoundError("no plan for its call is known here", hint="wait until the coordinator has made one")
-        leaf = shelf.planning.leaf(plans[-1].leaf)
-        claims = find_claims(shelf.book, plans[-1].claims_root)
+        leaf = tables.planning.leaf(plans[-1].leaf)
+        claims = find_claims(tables.book, plans[-1].claims_root)
     if leaf is None or claims is None:
         raise NotFoundError("the plan's document is not here", hint="its coordinator's gateway hands it over")
     seal, shown = parse_seal(leaf.value), claims.disclose([(one,) for one in SHOWN])
@@ -221,10 +229,10 @@ def _build(desk: Desk, name: str) -> Omission:
         signed,
         seal,
         shown,
-        _prove_keys(desk.opened.chain(), signers),
+        _prove_keys(planner.opened.chain(), signers),
     )
-    with desk.reading() as shelf:
-        verify_omission(found, _by_index(shelf.rows))  # nothing is written that proves nothing
+    with planner.reading() as tables:
+        verify_omission(found, _by_index(tables.rows))  # nothing is written that proves nothing
     return found
 
 
@@ -265,16 +273,16 @@ def _verify_ledger(registry: Registry, found: Omission) -> None:
 
 
 @PLAN.act("propose", "millmark plan propose 0x3c4d5e")
-def propose(at: At, call: CallName = None) -> Iterator[Done]:
+def propose(at: Home, call: CallName = None) -> Iterator[Done]:
     """Propose the rows of the latest plan to the machines' owners, as its coordinator.
 
     Each proposal commits to its row. A row that is as it was in the plan before keeps its assignment; one that moved
     is cancelled first, with the plan and its cause as the reason.
     """
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            plan = shelf.latest_plan(desk.choose_call(shelf, call).digest)
-            found = find_proposals(shelf, plan)
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            plan = tables.latest_plan(planner.choose_call(tables, call).digest)
+            found = find_proposals(tables, plan)
         # All are stored before the first is waited for: the gateway sends them together.
         ended = [(one, at.gateway.cancel_assignment(one, reason=found.reason)) for one in found.cancelled]
         for number, record in ended:
@@ -289,7 +297,7 @@ def propose(at: At, call: CallName = None) -> Iterator[Done]:
 
 @PLAN.act("accept", "millmark plan accept")
 def accept(
-    at: At,
+    at: Home,
     assignments: Annotated[
         list[int] | None,
         typer.Argument(metavar="[ASSIGNMENT...]", help="Their numbers; by default all that are as they were offered."),
@@ -299,10 +307,10 @@ def accept(
 
     The acceptance commits to the same row as the proposal.
     """
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            waiting = find_waiting(shelf, desk.me, assignments)
-            roots, refused = judge_waiting(shelf, desk.me, waiting, desk.now_s())
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            waiting = find_waiting(tables, planner.me, assignments)
+            roots, refused = judge_waiting(tables, planner.me, waiting, planner.now_s())
         if refused and assignments:
             raise refused[0]
         for error in refused:
@@ -316,21 +324,21 @@ def accept(
 
 @PLAN.act("decline", "millmark plan decline 131 --cause machine-down --reason 'the spindle is worn'")
 def decline(
-    at: At,
+    at: Home,
     assignment: AssignmentNumber,
     reason: Reason,
     cause: Annotated[CauseKind, typer.Option(help="What kind of thing it is.")] = CauseKind.DECLINED,
 ) -> Done:
     """Decline a row of a plan, with the kind of its cause."""
-    with open_desk(at) as desk:
-        with desk.reading() as shelf:
-            document = build_decline(shelf, assignment, cause, reason)
+    with open_planner(at) as planner:
+        with planner.reading() as tables:
+            document = build_decline(tables, assignment, cause, reason)
         done = at.gateway.decline_assignment(assignment, reason=document)
     then = f"the coordinator: millmark plan replan --cause declined --assignment {assignment}"
     return Done(done, f"assignment {assignment} is declined", then)
 
 
-def _propose(at: At, plan: Plan, row: Row) -> RecordStatus:
+def _propose(at: Home, plan: Plan, row: Row) -> RecordStatus:
     document = plan.row_document(row.key)
     return at.gateway.propose_assignment(
         order=row.order, operation=row.operation, machine=row.machine, claims=dict(document)

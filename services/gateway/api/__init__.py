@@ -20,7 +20,7 @@ from millmark.services.gateway.api.documents import add_documents, add_handovers
 from millmark.services.gateway.api.events import SseConnections, add_events, add_webhooks
 from millmark.services.gateway.api.plans import add_forecasts, add_orders, add_plans, add_setpoints
 from millmark.services.gateway.api.proofs import add_bundles, add_proofs
-from millmark.services.gateway.api.provenance import CauseDesk, add_causes, add_lots, add_provenance, add_search
+from millmark.services.gateway.api.provenance import CauseService, add_causes, add_lots, add_provenance, add_search
 from millmark.services.gateway.api.sessions import add_sessions
 from millmark.services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
 from millmark.services.gateway.http.authentication import Clock, Policy
@@ -51,7 +51,7 @@ class ApiParts:
     """Without a chain, there are neither bundles nor trust files, and no scores of forecasts."""
     find_product: FindProduct
     ties: Ties
-    causes: CauseDesk | None
+    causes: CauseService | None
     """Without it, causes are only read."""
     credential_keys: Mapping[str, CredentialKey]
     receiver: Receiver | None

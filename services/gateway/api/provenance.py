@@ -318,13 +318,13 @@ MachineNumber = Annotated[WholeNumber, Path(ge=1, lt=2**40, description="Number 
 _TEXT = Field(min_length=1, max_length=200, description="One line for people.")
 
 
-class CauseDesk(Protocol):
+class CauseService(Protocol):
     """What routes ask of the gateway's feedback."""
 
     def has_reported(self, form: str) -> bool: ...
     def report(self, machine: int, kind: str, text: str, form: str = "") -> repository.CauseRow: ...
     def dismiss(self, name: bytes, reason: str) -> None: ...
-    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> None: ...
+    def repair(self, machine: int, reason: str, *, overhauled: bool = False) -> None: ...
 
 
 class ReportedCause(BaseModel):
@@ -351,12 +351,12 @@ class Mended(Said):
     overhauled: bool = Field(default=False, description="Whether nothing is held against it any more, on any rung.")
 
 
-def add_causes(table: RouteTable, store: Store, desk: CauseDesk | None) -> None:
-    """Without a desk, the gateway records nothing, and only reading is possible."""
+def add_causes(table: RouteTable, store: Store, causes: CauseService | None) -> None:
+    """Without `causes`, the gateway records nothing, and only reading is possible."""
     routes = http.Routes(table, "planning", http.PROBLEMS_404)
     _add_reading(routes, store)
-    _add_reporting(routes, store, desk)
-    _add_overriding(routes, store, desk)
+    _add_reporting(routes, store, causes)
+    _add_overriding(routes, store, causes)
 
 
 def _add_reading(routes: http.Routes, store: Store) -> None:
@@ -381,7 +381,7 @@ def _add_reading(routes: http.Routes, store: Store) -> None:
             )
 
 
-def _add_reporting(routes: http.Routes, store: Store, desk: CauseDesk | None) -> None:
+def _add_reporting(routes: http.Routes, store: Store, causes: CauseService | None) -> None:
     @routes.post(
         "/v1/causes",
         "reportCause",
@@ -395,12 +395,12 @@ def _add_reporting(routes: http.Routes, store: Store, desk: CauseDesk | None) ->
     )
     def report_cause(reported: ReportedCause) -> Response:
         """Writes what happened at a machine of the company into the machine's stream, and does what follows from it."""
-        row = _need(desk).report(reported.machine, reported.kind, reported.text)
+        row = _need(causes).report(reported.machine, reported.kind, reported.text)
         with store.reading() as connection:
             return http.reply(repository.show_cause(repository.FeedbackRepository(connection), row.id), 201)
 
 
-def _add_overriding(routes: http.Routes, store: Store, desk: CauseDesk | None) -> None:
+def _add_overriding(routes: http.Routes, store: Store, causes: CauseService | None) -> None:
     problems = {409: http.PROBLEM, **http.PROBLEMS_404}
 
     @routes.post(
@@ -417,7 +417,7 @@ def _add_overriding(routes: http.Routes, store: Store, desk: CauseDesk | None) -
         """Says that a cause does not count, and why. The step that it led to is taken back, unless another one
         followed; what was proposed or withdrawn because of it stays as it is."""
         name = http.parse_subject(id_)
-        _need(desk).dismiss(name, said.reason)
+        _need(causes).dismiss(name, said.reason)
         with store.reading() as connection:
             return http.reply(repository.show_cause(repository.FeedbackRepository(connection), name))
 
@@ -430,18 +430,18 @@ def _add_overriding(routes: http.Routes, store: Store, desk: CauseDesk | None) -
         status_code=204,
         responses=problems,
     )
-    def mend_machine(machine: MachineNumber, said: Mended) -> Response:
+    def repair_machine(machine: MachineNumber, said: Mended) -> Response:
         """Has a machine offered again that feedback took out of plans; its verdicts decide about the rest. With
         `overhauled`, nothing is held against it any more, whether or not its offers were withdrawn: what was measured
         before an overhaul says nothing about the machine after it."""
-        _need(desk).mend(machine, said.reason, overhauled=said.overhauled)
+        _need(causes).repair(machine, said.reason, overhauled=said.overhauled)
         return Response(status_code=204)
 
 
-def _need(desk: CauseDesk | None) -> CauseDesk:
-    if desk is None:
+def _need(causes: CauseService | None) -> CauseService:
+    if causes is None:
         raise NoSignerError("this gateway records nothing", hint="set gateway_signer and gateway_participant")
-    return desk
+    return causes
 
 
 # Examples

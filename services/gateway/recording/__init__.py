@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from millmark.services.gateway.recording.endpoints import add_recording
 from millmark.services.gateway.recording.recorder import Recorder
-from millmark.services.gateway.recording.service import FormDesk, RecordingService
+from millmark.services.gateway.recording.service import GatewayFormRecorder, RecordingService
 
-__all__ = ["FormDesk", "Recorder", "RecordingService", "add_recording"]
+__all__ = ["GatewayFormRecorder", "Recorder", "RecordingService", "add_recording"]

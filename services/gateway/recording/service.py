@@ -173,8 +173,8 @@ _TRIES, _PAUSE_S = 100, 0.05
 """How long a form that is sent twice at once waits for its first sending."""
 
 
-class FormDesk:
-    """Implements millmark.services.portal.acting.things.Desk."""
+class GatewayFormRecorder:
+    """Implements millmark.services.portal.acting.things.FormRecorder."""
 
     def __init__(self, service: RecordingService, idempotency: IdempotencyStore) -> None:
         self._service, self._idempotency = service, idempotency

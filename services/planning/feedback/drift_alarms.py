@@ -31,7 +31,7 @@ from millmark.ledger.store.repository import Feed
 from millmark.quality.errors import QualityError
 from millmark.services.planning.feedback.repository import MODELS, FeedbackRepository, InspectionRow
 from millmark.services.planning.feedback.taking import Queue
-from millmark.services.planning.reading import Shelf
+from millmark.services.planning.reading import PlanningTables
 
 _MOST = 2000
 """Inspections that wait for their measurements; the oldest of more are dropped."""
@@ -42,7 +42,7 @@ _NOTHING = bytes(32)
 class DriftAlarms:
     """The alarms of one company's inspections, within one transaction."""
 
-    shelf: Shelf
+    tables: PlanningTables
     me: int
     """Participant."""
     queue: Queue
@@ -51,7 +51,7 @@ class DriftAlarms:
     _kept: FeedbackRepository = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_kept", FeedbackRepository(self.shelf.connection))
+        object.__setattr__(self, "_kept", FeedbackRepository(self.tables.connection))
 
     def take(self, feed: Feed, record: rows.RecordRow, event: Event) -> None:
         """Takes note of a final record, if it is a certificate of this company. Without numpy, nothing is compared."""
@@ -86,7 +86,7 @@ class DriftAlarms:
         waiting: list[int] = json.loads(row.waiting)
         if len(waiting) < GROUP:
             return []
-        known = self.shelf.rows.values(rows.InferenceRow, "certificate", "certificate", waiting)
+        known = self.tables.rows.values(rows.InferenceRow, "certificate", "certificate", waiting)
         group = [one for one in waiting if one in known][:GROUP]
         return group if len(group) == GROUP else []
 
@@ -111,8 +111,8 @@ class DriftAlarms:
 
     def _measure(self, row: InspectionRow, group: Sequence[int]) -> Change | None:
         """None where the inspections cannot be compared; why is on the model's page too."""
-        model, kept = self.shelf.rows.get(rows.ModelRow, row.model), self.shelf.book.inferences(group)
-        file = None if model is None else self.shelf.book.model(model.digest)
+        model, kept = self.tables.rows.get(rows.ModelRow, row.model), self.tables.book.inferences(group)
+        file = None if model is None else self.tables.book.model(model.digest)
         try:
             return find_change(file, [kept[one] for one in group], row.usual.removeprefix(MODELS), row.latest)
         except (QualityError, ValueError, ImportError) as error:
@@ -125,8 +125,8 @@ class DriftAlarms:
     def _find_ends(self, group: Sequence[int]) -> tuple[bytes, bytes]:
         """The lot of these certificates that was begun first, and the one that was inspected last. What was measured
         began with the first."""
-        lots = {row.sequence: row.lot for row in self.shelf.rows.among(rows.CertificateRow, "sequence", group)}
-        made = {row.subject: row for row in self.shelf.rows.among(rows.LotRow, "subject", set(lots.values()))}
+        lots = {row.sequence: row.lot for row in self.tables.rows.among(rows.CertificateRow, "sequence", group)}
+        made = {row.subject: row for row in self.tables.rows.among(rows.LotRow, "subject", set(lots.values()))}
         works = {row.sequence: row for row in self._works(list(made.values()))}
 
         def begun(lot: bytes) -> tuple[int, int]:
@@ -136,24 +136,24 @@ class DriftAlarms:
         return min(made, key=begun), lots[group[-1]]
 
     def _works(self, lots: Sequence[rows.LotRow]) -> list[rows.AssignmentRow]:
-        return self.shelf.rows.among(rows.AssignmentRow, "sequence", {lot.assignment for lot in lots})
+        return self.tables.rows.among(rows.AssignmentRow, "sequence", {lot.assignment for lot in lots})
 
     def _find_machine(self, subjects: Sequence[bytes]) -> int:
         """The machine that made all of these lots, of orders at which the company inspects; 0 if there is none."""
-        lots = self.shelf.rows.among(rows.LotRow, "subject", subjects)
+        lots = self.tables.rows.among(rows.LotRow, "subject", subjects)
         machines = {row.machine for row in self._works(lots)}
         if len(machines) != 1 or not lots or not all(map(self._inspects, lots)):
             return 0
         return machines.pop()
 
     def _inspects(self, lot: rows.LotRow) -> bool:
-        order = None if lot.order is None or not lot.assignment else self.shelf.rows.get(rows.OrderRow, lot.order)
+        order = None if lot.order is None or not lot.assignment else self.tables.rows.get(rows.OrderRow, lot.order)
         return order is not None and any(gate.inspector == self.me for gate in rows.gates_of(order))
 
     def _note(self, row: InspectionRow, found: Change, group: Sequence[int], lots: Sequence[bytes]) -> None:
         """Queues the note about the first and the last of what was measured, and keeps its document."""
         named = sorted(set(lots))
-        orders = {lot.subject: lot.order or _NOTHING for lot in self.shelf.rows.among(rows.LotRow, "subject", named)}
+        orders = {lot.subject: lot.order or _NOTHING for lot in self.tables.rows.among(rows.LotRow, "subject", named)}
         indices: dict[str, Json] = {name: found.index[name] for name in found.unusual}
         cause: dict[str, Json] = {
             "kind": CauseKind.DRIFT.value,
@@ -165,11 +165,11 @@ class DriftAlarms:
         }
         text = f"model {row.model} on machine {row.machine}: drift of {', '.join(found.unusual)}"[:200]
         claims = build_claims({"cause": cause, "text": text})
-        self.shelf.book.put_document(claims.root, json.dumps(claims.to_json()))
+        self.tables.book.put_document(claims.root, json.dumps(claims.to_json()))
         note = Note(tuple(named), tuple(orders[one] for one in named), NoteKind.DRIFT, claims.root)
         # Named by what was measured, so that two processes on one database queue one note.
         key = f"feedback/drift/{row.model}/{row.machine}/{group[-1]}"
-        self.queue(self.shelf.connection, key, note)
+        self.queue(self.tables.connection, key, note)
 
 
 def _can_compare() -> bool:

@@ -20,10 +20,10 @@ from millmark.ledger.records import Anchor, AssignmentState, CancelAssignment, P
 from millmark.ledger.signatures import Signer
 from millmark.ledger.store import Connection, Store
 from millmark.ledger.store.rows import StreamRow
-from millmark.services.planning import consent, errors, making, making_process, papers, repository
+from millmark.services.planning import consent, errors, making, making_process, repository, stream_entries
 from millmark.services.planning.feedback.causes import LADDER, Condition, MachineCause, Sentence, Step
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State, StepRow
-from millmark.services.planning.reading import Shelf, is_for_offers, reading, writing
+from millmark.services.planning.reading import PlanningTables, is_for_offers, reading, writing
 from millmark.services.planning.schedule import Made
 
 # How other settings of a machine are proposed, and what became of them
@@ -56,17 +56,17 @@ class Answer:
     """The reason of a refusal."""
 
 
-class SetpointDesk(Protocol):
+class SetpointProposer(Protocol):
     """Where settings are proposed to operators, by machine."""
 
     def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
         """Looks for settings because of causes, which may take seconds: not within a transaction."""
 
-    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+    def propose(self, tables: PlanningTables, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
         """Proposes settings because of a cause, within the caller's transaction; None if they have yet to be looked
         for."""
 
-    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:
+    def answer(self, tables: PlanningTables, cause: bytes, now_s: int) -> Answer | None:
         """What the operator said to the proposal that a cause led to, within the caller's transaction; None as long as
         it waits."""
 
@@ -77,11 +77,11 @@ class NoSetpoints:
     def search(self, causes: Sequence[MachineCause], now_s: int) -> None:
         """There is nothing to look for."""
 
-    def propose(self, shelf: Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed:  # noqa: ARG002
+    def propose(self, tables: PlanningTables, cause: MachineCause, now_s: int) -> Proposed | Unproposed:  # noqa: ARG002
         """Proposes nothing."""
         return Unproposed(Sentence.NO_MODEL.write())
 
-    def answer(self, shelf: Shelf, cause: bytes, now_s: int) -> Answer | None:  # noqa: ARG002
+    def answer(self, tables: PlanningTables, cause: bytes, now_s: int) -> Answer | None:  # noqa: ARG002
         """Nothing was proposed."""
         return None
 
@@ -91,23 +91,23 @@ class NoSetpoints:
 _OPEN = (None, AssignmentState.PROPOSED, AssignmentState.ACCEPTED)
 
 
-def find_touched(shelf: Shelf, me: int, cause: MachineCause) -> list[bytes]:
+def find_touched(tables: PlanningTables, me: int, cause: MachineCause) -> list[bytes]:
     """Digests of the company's own calls whose plan in force a cause touches."""
     found = []
-    for call in shelf.planning.calls():
-        plans = shelf.planning.plans(call.digest)
+    for call in tables.planning.calls():
+        plans = tables.planning.plans(call.digest)
         if call.coordinator != me or not plans:
             continue
-        plan, _ = shelf.whole_plan(plans[-1].digest)
-        if plan is not None and is_touched(shelf, plan, cause):
+        plan, _ = tables.whole_plan(plans[-1].digest)
+        if plan is not None and is_touched(tables, plan, cause):
             found.append(call.digest)
     return found
 
 
-def is_touched(shelf: Shelf, plan: Plan, cause: MachineCause) -> bool:
+def is_touched(tables: PlanningTables, plan: Plan, cause: MachineCause) -> bool:
     """Whether a plan has open rows on the machine; or, for a row that was declined, whether it still has that one; or,
     for a machine that was late, whether anything has not begun."""
-    standing = consent.find_standing(shelf.rows, shelf.book, plan)
+    standing = consent.find_standing(tables.rows, tables.book, plan)
     if cause.kind is CauseKind.DECLINED:
         return any(_is_declined(standing[row.key], cause) for row in plan.rows)
     rows = plan.rows if cause.kind is CauseKind.LATE else [row for row in plan.rows if row.machine == cause.machine]
@@ -141,25 +141,25 @@ _SEARCHING = Sentence.SEARCHING.write()
 class Taker:
     """Takes steps of one company, within one transaction."""
 
-    shelf: Shelf
+    tables: PlanningTables
     me: int
     """Participant."""
     queue: Queue
-    setpoints: SetpointDesk
+    setpoints: SetpointProposer
     now_s: int
     captured: bool = False
     """Whether a node captures the company's streams, so that nothing else may be added to them."""
     kept: FeedbackRepository = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kept", FeedbackRepository(self.shelf.connection))
+        object.__setattr__(self, "kept", FeedbackRepository(self.tables.connection))
 
     def begin(self, cause: MachineCause, steps: Sequence[Step]) -> None:
         """Begins what a cause leads to. Other plans are made later, outside of the transaction: one for each of the
         company's calls that the cause touches."""
         for step in steps:
             if step is Step.REPLAN:
-                calls = find_touched(self.shelf, self.me, cause)
+                calls = find_touched(self.tables, self.me, cause)
                 self.kept.add_steps(cause.id, [(step, State.DUE, to_hex(call)) for call in calls], self.now_s)
             else:
                 [made] = self.kept.add_steps(cause.id, [(step, State.DUE, "")], self.now_s)
@@ -168,7 +168,7 @@ class Taker:
     def go_on(self) -> None:
         """Goes on with what waited."""
         for step in self.kept.steps_in(State.WAITING):
-            answer, row = self.setpoints.answer(self.shelf, step.cause, self.now_s), self.kept.cause(step.cause)
+            answer, row = self.setpoints.answer(self.tables, step.cause, self.now_s), self.kept.cause(step.cause)
             if answer is not None and row is not None:
                 self._hear(row, step, answer)
         for step in self.kept.steps_in(State.DUE):
@@ -198,14 +198,14 @@ class Taker:
         row = self.kept.cause(step.cause)
         if row is None or self._why_no_stream(row.machine):
             return False
-        return self.setpoints.answer(self.shelf, step.cause, self.now_s) is not None
+        return self.setpoints.answer(self.tables, step.cause, self.now_s) is not None
 
     def note_lift(self, cause: MachineCause, detail: str, said: Mapping[str, Json]) -> None:
         """Keeps that a step was taken back, with its entry."""
         efficiency = self.kept.condition(cause.machine).efficiency_per_mille
         [made] = self.kept.add_steps(cause.id, [(Step.LIFT, State.DONE, detail)], self.now_s)
         try:
-            own = find_kept_stream(self.shelf, self.me, cause.machine, captured=self.captured)
+            own = find_kept_stream(self.tables, self.me, cause.machine, captured=self.captured)
         except InputError:
             return  # where there is no stream for it, nothing was written that this could follow
         self._write(own, cause, made, detail, {**said, "efficiency_per_mille": efficiency})
@@ -216,7 +216,7 @@ class Taker:
             self.kept.put_step(replace(step, state=State.SETTLED, detail=Sentence.ANOTHER_RUNG.write()))
             return
         try:
-            own = find_kept_stream(self.shelf, self.me, cause.machine, captured=self.captured)
+            own = find_kept_stream(self.tables, self.me, cause.machine, captured=self.captured)
         except InputError as error:
             if (detail := _say(error)) != step.detail:
                 self.kept.put_step(replace(step, detail=detail))
@@ -242,13 +242,13 @@ class Taker:
     def _why_no_stream(self, machine: int) -> str:
         """Why no entry can be written about a machine; empty if one can."""
         try:
-            find_kept_stream(self.shelf, self.me, machine, captured=self.captured)
+            find_kept_stream(self.tables, self.me, machine, captured=self.captured)
         except InputError as error:
             return _say(error)
         return ""
 
-    def _propose(self, own: papers.OwnStream, cause: MachineCause, step: StepRow) -> None:
-        found = self.setpoints.propose(self.shelf, cause, self.now_s)
+    def _propose(self, own: stream_entries.OwnStream, cause: MachineCause, step: StepRow) -> None:
+        found = self.setpoints.propose(self.tables, cause, self.now_s)
         if found is None:
             if step.detail != _SEARCHING:
                 self.kept.put_step(replace(step, detail=_SEARCHING))
@@ -261,7 +261,7 @@ class Taker:
     def _hear(self, row: CauseRow, step: StepRow, answer: Answer) -> None:
         """What the operator said to proposed settings. A refusal leads to the next rung at once."""
         try:
-            own = find_kept_stream(self.shelf, self.me, row.machine, captured=self.captured)
+            own = find_kept_stream(self.tables, self.me, row.machine, captured=self.captured)
         except InputError:
             return  # as soon as there is a stream again
         said: dict[str, Json] = {"accepted": answer.accepted, "reason": answer.reason}
@@ -283,11 +283,11 @@ class Taker:
         self.kept.put_condition(cause.machine, judged.condition)
         self.begin(cause, judged.steps)
 
-    def _withdraw(self, own: papers.OwnStream, cause: MachineCause) -> int:
+    def _withdraw(self, own: stream_entries.OwnStream, cause: MachineCause) -> int:
         """Withdraws what the machine is offered for. Where a call has closed, its coordinator reads it as the wish to
         be planned without it; what has begun stays. Returns how many offers there were."""
         entries = []
-        for call in self.shelf.planning.calls():
+        for call in self.tables.planning.calls():
             withdrawn = self._own(call.digest, repository.What.WITHDRAWAL)
             gone = {OfferWithdrawal.parse(row.value).offer for row in withdrawn}
             for row in self._own(call.digest, repository.What.OFFER):
@@ -295,15 +295,15 @@ class Taker:
                 if offer.machine == cause.machine and row.leaf not in gone and offer.until >= self.now_s:
                     entries.append(OfferWithdrawal(call.digest, row.leaf, cause.to_cause()))
         if entries:
-            self._anchor(own, papers.seal_offers(self.shelf.connection, own, entries))
+            self._anchor(own, stream_entries.seal_offers(self.tables.connection, own, entries))
         return len(entries)
 
     def _own(self, call: bytes, what: str) -> list[repository.LeafRow]:
-        return [row for row in self.shelf.planning.leaves(call, what) if row.owner == self.me]
+        return [row for row in self.tables.planning.leaves(call, what) if row.owner == self.me]
 
     def _write(
         self,
-        own: papers.OwnStream,
+        own: stream_entries.OwnStream,
         cause: MachineCause,
         step: StepRow,
         detail: str,
@@ -312,28 +312,28 @@ class Taker:
     ) -> None:
         """Keeps what became of a step, and its entry in the machine's stream."""
         entry = {"feedback": step.step, "cause": cause.to_json(), "at": self.now_s, **said}
-        sealed = papers.seal_event(self.shelf.connection, own, entry)
+        sealed = stream_entries.seal_event(self.tables.connection, own, entry)
         self._anchor(own, sealed)
         taken = replace(step, state=state, at_s=self.now_s, detail=detail)
         self.kept.put_step(replace(taken, stream=own.subject, leaf=sealed.first))
 
-    def _anchor(self, own: papers.OwnStream, sealed: papers.Sealed) -> None:
+    def _anchor(self, own: stream_entries.OwnStream, sealed: stream_entries.Sealed) -> None:
         key = f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
-        self.queue(self.shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+        self.queue(self.tables.connection, key, Anchor(own.subject, sealed.size, sealed.root))
 
 
-def find_kept_stream(shelf: Shelf, me: int, machine: int, *, captured: bool) -> papers.OwnStream:
+def find_kept_stream(tables: PlanningTables, me: int, machine: int, *, captured: bool) -> stream_entries.OwnStream:
     """The stream of a machine to which this gateway writes. Raises InputError if there is none, and for one that a node
     captures: two writers would make two streams of it. `captured`: whether a node captures the company's streams."""
-    own = shelf.stream(me, machine)
-    row = shelf.rows.get(StreamRow, own.subject)
+    own = tables.stream(me, machine)
+    row = tables.rows.get(StreamRow, own.subject)
     # Of a company's streams a node captures all but those for offers.
-    if captured and row is not None and not is_for_offers(shelf.book, row):
+    if captured and row is not None and not is_for_offers(tables.book, row):
         raise InputError(
             errors.PlanningGround.CAPTURED.write(machine=machine),
             hint="open one for offers: `millmark streams open` with an identifier that ends in -offers",
         )
-    papers.verify_kept(shelf.book, own)
+    stream_entries.verify_kept(tables.book, own)
     return own
 
 
@@ -373,14 +373,14 @@ class Replacer:
 
     def replace_next(self, now_s: int) -> bool:
         """Makes the plan that has been due for longest. Returns whether one was due."""
-        with reading(self.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
+        with reading(self.store) as tables:
+            kept = FeedbackRepository(tables.connection)
             due = [step for step in kept.steps_in(State.DUE) if step.step == Step.REPLAN]
             row = kept.cause(due[0].cause) if due else None
             if row is None:
                 return False
             try:
-                prepared = self._prepare(shelf, due[0], row, now_s)
+                prepared = self._prepare(tables, due[0], row, now_s)
             except MillmarkError as error:
                 failed: MillmarkError | None = error
             else:
@@ -403,11 +403,11 @@ class Replacer:
         else:
             self._record(step, prepared, made, now_s)
 
-    def _prepare(self, shelf: Shelf, step: StepRow, row: CauseRow, now_s: int) -> making.Replacing | None:
+    def _prepare(self, tables: PlanningTables, step: StepRow, row: CauseRow, now_s: int) -> making.Replacing | None:
         """What the plan is made from; None if the cause does not touch the plan in force any more."""
-        call = making.need_own_call(shelf, bytes.fromhex(step.detail[2:]), self.me)
-        plan, cause = shelf.latest_plan(call.digest), row.cause
-        if not is_touched(shelf, plan, cause):
+        call = making.need_own_call(tables, bytes.fromhex(step.detail[2:]), self.me)
+        plan, cause = tables.latest_plan(call.digest), row.cause
+        if not is_touched(tables, plan, cause):
             return None
         late = cause.kind is CauseKind.LATE
         happened = making.Happened(
@@ -417,41 +417,41 @@ class Replacer:
             assignment=cause.record if cause.kind is CauseKind.DECLINED else None,
             shown=cause.to_cause(),
         )
-        return making.prepare_replan(shelf, call, shelf.stream_of_plans(call.digest, self.me), happened, now_s)
+        return making.prepare_replan(tables, call, tables.stream_of_plans(call.digest, self.me), happened, now_s)
 
     def _record(self, step: StepRow, prepared: making.Replacing, made: Made, now_s: int) -> None:
         plan = made.check.plan
         try:
-            with writing(self.store) as shelf:
-                call = making.need_own_call(shelf, plan.call, self.me)
-                if shelf.latest_row(call.digest).digest != plan.before:
+            with writing(self.store) as tables:
+                call = making.need_own_call(tables, plan.call, self.me)
+                if tables.latest_row(call.digest).digest != plan.before:
                     raise errors.PlanningError(errors.PlanningGround.OVERTAKEN.write(), hint="it is looked at anew")
-                own = shelf.stream_of_plans(call.digest, self.me)
-                sealed = making.seal_made(shelf, own, call, plan, self.signer, prepared.entry)
+                own = tables.stream_of_plans(call.digest, self.me)
+                sealed = making.seal_made(tables, own, call, plan, self.signer, prepared.entry)
                 key = f"feedback/plan/{to_hex(plan.digest)}"
-                self.queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
-                moved = self._propose(shelf, made)
+                self.queue(tables.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+                moved = self._propose(tables, made)
                 detail = Sentence.PLANNED.write(plan=to_hex(plan.digest)[:12], moved=moved, rows=len(plan.rows))
                 done = replace(step, state=State.DONE, at_s=now_s, detail=detail)
                 done = replace(done, stream=own.subject, leaf=sealed.first)
-                FeedbackRepository(shelf.connection).put_step(done)
+                FeedbackRepository(tables.connection).put_step(done)
         except (errors.PlanningError, InputError, NotFoundError, SigningError) as error:
             self._fail(step, error)
 
-    def _propose(self, shelf: Shelf, made: Made) -> int:
+    def _propose(self, tables: PlanningTables, made: Made) -> int:
         """Cancels what the plan changes, with the plan and its cause as the reason, and proposes the new rows."""
-        proposals = consent.find_proposals(shelf, made.check.plan)
+        proposals = consent.find_proposals(tables, made.check.plan)
         plan = to_hex(made.check.plan.digest)
-        reason = _keep(shelf, proposals.reason) if proposals.cancelled else b""
+        reason = _keep(tables, proposals.reason) if proposals.cancelled else b""
         for number in proposals.cancelled:
-            given = shelf.need_assignment(number)
+            given = tables.need_assignment(number)
             record = CancelAssignment(given.order, given.operation, number, reason)
-            self.queue(shelf.connection, f"feedback/cancel/{plan}/{number}", record)
+            self.queue(tables.connection, f"feedback/cancel/{plan}/{number}", record)
         for row in proposals.rows:
-            root = _keep(shelf, dict(made.check.plan.row_document(row.key)))
+            root = _keep(tables, dict(made.check.plan.row_document(row.key)))
             place = f"{to_hex(row.order)}/{row.operation}"
             proposal = ProposeAssignment(row.order, row.operation, row.machine, root)
-            self.queue(shelf.connection, f"feedback/propose/{plan}/{place}", proposal)
+            self.queue(tables.connection, f"feedback/propose/{plan}/{place}", proposal)
         return len(proposals.rows)
 
     def _fail(self, step: StepRow, error: MillmarkError) -> None:
@@ -462,15 +462,15 @@ class Replacer:
 
     def _settle(self, step: StepRow, state: str, detail: str) -> None:
         """Keeps what became of a step, unless another process has taken it meanwhile."""
-        with writing(self.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
+        with writing(self.store) as tables:
+            kept = FeedbackRepository(tables.connection)
             if any(one.number == step.number and one.state == State.DUE for one in kept.steps(step.cause)):
                 kept.put_step(replace(step, state=state, detail=detail))
 
 
-def _keep(shelf: Shelf, document: Json) -> bytes:
+def _keep(tables: PlanningTables, document: Json) -> bytes:
     claims = build_claims(document)
-    shelf.book.put_document(claims.root, json.dumps(claims.to_json()))
+    tables.book.put_document(claims.root, json.dumps(claims.to_json()))
     return claims.root
 
 
@@ -486,7 +486,7 @@ def name_report(form: str) -> str:
 
 
 def report_event(
-    shelf: Shelf,
+    tables: PlanningTables,
     me: int,
     machine: int,
     kind: str,
@@ -502,10 +502,10 @@ def report_event(
     whether a node captures the company's streams. `form`: the name of the form that says so, if one does."""
     if kind not in REPORTED:
         raise InputError(f"a cause of kind {kind[:40]!r} cannot be reported", hint=f"report {' or '.join(REPORTED)}")
-    own = find_kept_stream(shelf, me, machine, captured=captured)
+    own = find_kept_stream(tables, me, machine, captured=captured)
     entry: dict[str, Json] = {"cause": kind, "machine": machine, "text": text, "at": now_s}
-    sealed = papers.seal_event(shelf.connection, own, entry)
+    sealed = stream_entries.seal_event(tables.connection, own, entry)
     key = name_report(form) if form else f"feedback/anchor/{own.subject.hex()}/{sealed.size:013d}"
-    queue(shelf.connection, key, Anchor(own.subject, sealed.size, sealed.root))
+    queue(tables.connection, key, Anchor(own.subject, sealed.size, sealed.root))
     place = None, own.subject, sealed.first, sealed.leaves[0]
     return MachineCause(CauseKind(kind), machine, text, now_s, now_s, *place)

@@ -24,7 +24,7 @@ from millmark.ledger.records import Contract, NoteKind, Verdict
 from millmark.ledger.store import Book, Rows
 from millmark.ledger.store.repository import Feed, Position
 from millmark.ledger.store.rows import AssignmentRow, LotRow, MachineRow, OrderRow, RecordRow, gates_of
-from millmark.services.planning import consent, errors, papers, reading, repository
+from millmark.services.planning import consent, errors, reading, repository, stream_entries
 from millmark.services.planning.feedback.causes import (
     RULES,
     CauseRefusedError,
@@ -39,7 +39,7 @@ from millmark.services.planning.feedback.causes import (
 )
 from millmark.services.planning.feedback.drift_alarms import DriftAlarms
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
-from millmark.services.planning.feedback.taking import Queue, SetpointDesk, Taker, find_touched
+from millmark.services.planning.feedback.taking import Queue, SetpointProposer, Taker, find_touched
 
 _PAGE = 200
 """Records that are looked at in one transaction."""
@@ -51,11 +51,11 @@ _MAKING_S = 3600
 class Watcher:
     """Feedback of one company, within one transaction."""
 
-    shelf: reading.Shelf
+    tables: reading.PlanningTables
     me: int
     """Participant."""
     queue: Queue
-    setpoints: SetpointDesk
+    setpoints: SetpointProposer
     now_s: int
     captured: bool = False
     """Whether a node captures the company's streams, so that nothing else may be added to them."""
@@ -67,15 +67,15 @@ class Watcher:
     _alarms: DriftAlarms | None = field(init=False)
 
     def __post_init__(self) -> None:
-        taker = Taker(self.shelf, self.me, self.queue, self.setpoints, self.now_s, self.captured)
+        taker = Taker(self.tables, self.me, self.queue, self.setpoints, self.now_s, self.captured)
         object.__setattr__(self, "_taker", taker)
         object.__setattr__(self, "_kept", taker.kept)
-        alarms = DriftAlarms(self.shelf, self.me, self.queue, self.logger) if self.drift_notes else None
+        alarms = DriftAlarms(self.tables, self.me, self.queue, self.logger) if self.drift_notes else None
         object.__setattr__(self, "_alarms", alarms)
 
     def is_idle(self) -> bool:
         """Whether a look would find nothing to do."""
-        feed, at = Feed(self.shelf.connection), self._kept.position()
+        feed, at = Feed(self.tables.connection), self._kept.position()
         if at is None or feed.after(Position(*at), 1):
             return False
         if self._taker.can_go_on() or not (self._alarms is None or self._alarms.is_idle()):
@@ -85,7 +85,7 @@ class Watcher:
     def look(self) -> int:
         """Takes in the next final records, and goes on with what waited. Returns how many records there were: after a
         full page there may be more."""
-        feed, at = Feed(self.shelf.connection), self._kept.position()
+        feed, at = Feed(self.tables.connection), self._kept.position()
         if at is None:
             # What happened before a company's feedback began is history, and nothing acts on it.
             end = feed.end()
@@ -94,7 +94,7 @@ class Watcher:
         found = feed.after(Position(*at), _PAGE)
         for position, record in found:
             if record.contract == Contract.LEDGER.value:
-                for one in find_all(self.shelf.rows, self.shelf.book, feed, record):
+                for one in find_all(self.tables.rows, self.tables.book, feed, record):
                     self._take_in(one)
                 if self._alarms is not None:
                     self._alarms.take(feed, record, record.event())
@@ -118,7 +118,7 @@ class Watcher:
             raise CauseRefusedError(
                 f"machine {cause.machine} is not one of this company", hint="its owner reports what happens at it"
             )
-        if cause.stream is not None and self.shelf.book.leaf(cause.stream, cause.leaf or 0) != cause.leaf_hash:
+        if cause.stream is not None and self.tables.book.leaf(cause.stream, cause.leaf or 0) != cause.leaf_hash:
             raise CauseRefusedError("the entry that it names is not in the book", hint="name stream, index and hash")
         return self._judge(cause, self.me)
 
@@ -140,7 +140,7 @@ class Watcher:
             self._taker.note_lift(row.cause, reason, {"dismissed": True, "reason": reason})
         return row
 
-    def mend(self, machine: int, reason: str, *, overhauled: bool = False) -> Condition:
+    def repair(self, machine: int, reason: str, *, overhauled: bool = False) -> Condition:
         """Has the owner say that a machine whose offers were withdrawn is mended: it comes down by one rung, and its
         verdicts decide about the rest. `overhauled`: nothing is held against it any more, on whatever rung it stands.
         Raises CauseRefusedError unless it is so."""
@@ -199,7 +199,7 @@ class Watcher:
             if cause is None or self._kept.cause(cause.id) is not None:
                 continue
             if cause.machine not in touched:
-                touched[cause.machine] = bool(find_touched(self.shelf, self.me, cause))
+                touched[cause.machine] = bool(find_touched(self.tables, self.me, cause))
             # One plan without the machine answers all that was withdrawn of it.
             if touched[cause.machine] and not self._has_replan_due(cause.machine):
                 yield cause, True
@@ -207,21 +207,21 @@ class Watcher:
                 yield cause, False
 
     def _open_withdrawals(self) -> Iterator[repository.LeafRow]:
-        for row in self.shelf.planning.calls():
-            if row.coordinator != self.me or not self.shelf.planning.plans(row.digest):
+        for row in self.tables.planning.calls():
+            if row.coordinator != self.me or not self.tables.planning.plans(row.digest):
                 continue
-            call = papers.find_call(self.shelf.rows, row.digest)
+            call = stream_entries.find_call(self.tables.rows, row.digest)
             if call is not None and self.now_s < call.origin + call.slots * call.slot:
-                yield from self.shelf.planning.leaves(row.digest, repository.What.WITHDRAWAL)
+                yield from self.tables.planning.leaves(row.digest, repository.What.WITHDRAWAL)
 
     def _is_old(self, leaf: repository.LeafRow) -> bool:
-        found = self.shelf.rows.find(RecordRow, contract=Contract.LEDGER.value, sequence=leaf.sequence)
+        found = self.tables.rows.find(RecordRow, contract=Contract.LEDGER.value, sequence=leaf.sequence)
         return any(row.block_time + _MAKING_S < self.now_s for row in found)
 
     def _read_withdrawal(self, leaf: repository.LeafRow) -> MachineCause | None:
         """Why another company withdrew one of its own offers; None where it did not say, or it is not its own."""
         withdrawal = OfferWithdrawal.parse(leaf.value)
-        offered = self.shelf.planning.leaf(withdrawal.offer)
+        offered = self.tables.planning.leaf(withdrawal.offer)
         if withdrawal.cause is None or not leaf.sequence or offered is None or offered.owner != leaf.owner:
             return None
         if not may_withdraw(withdrawal.cause.kind):
@@ -267,7 +267,7 @@ class Watcher:
         return climbed[-1] if climbed else None
 
     def _owns(self, machine: int) -> bool:
-        row = self.shelf.rows.get(MachineRow, machine)
+        row = self.tables.rows.get(MachineRow, machine)
         return row is not None and row.owner == self.me
 
 
@@ -447,7 +447,7 @@ def _row(book: Book, assignment: AssignmentRow) -> Row | None:
 def _slot_s(rows: Rows, book: Book, assignment: AssignmentRow) -> int | None:
     proposed = consent.find_row(book, assignment)
     plan = None if proposed is None else rows.get(repository.PlanRow, proposed.plan)
-    call: Call | None = None if plan is None else papers.find_call(rows, plan.call)
+    call: Call | None = None if plan is None else stream_entries.find_call(rows, plan.call)
     return None if call is None else call.slot
 
 

@@ -10,7 +10,7 @@ from millmark.ledger.store.rows import AnchorRow, ChainIdentityRow, CursorRow
 from millmark.services.planning.errors import ForecastError
 from millmark.services.planning.forecast import document
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.papers import OwnStream, Sealed, seal_event
+from millmark.services.planning.stream_entries import OwnStream, Sealed, seal_event
 
 
 def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -> document.Cut:

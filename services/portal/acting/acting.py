@@ -68,14 +68,14 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Acting:
     store: Store
-    desk: things.Desk
+    recorder: things.FormRecorder
     staged: Mapping[str, Staged]
     """All forms, by name."""
 
     def find(self, principal: Principal, name: str) -> Staged:
         """The form. Raises NotFoundError if there is none, or none for this caller."""
         found = self.staged.get(name)
-        if found is None or not self.desk.may(principal, found.form.operation):
+        if found is None or not self.recorder.may(principal, found.form.operation):
             raise NotFoundError("there is no such form for you")
         return found
 
@@ -102,7 +102,7 @@ class Acting:
     def _able(self, principal: Principal, about: About) -> list[Staged]:
         """The forms about such a thing that the caller may send, in the order of their declaration."""
         about_it = (one for one in self.staged.values() if one.form.about is about)
-        return [one for one in about_it if self.desk.may(principal, one.form.operation)]
+        return [one for one in about_it if self.recorder.may(principal, one.form.operation)]
 
     def offer_of(self, form: Form, thing: things.Thing, **filled: str) -> Offer:
         """The button for a form about a thing; `filled`: entries that it has already."""
@@ -110,7 +110,7 @@ class Acting:
         return Offer(form.name, f"/portal/act/{form.name}" + (f"?{query}" if query else ""), form.grave)
 
     def scene(self, reader: Reader, principal: Principal, thing: things.Thing) -> things.Scene:
-        return things.Scene(reader, thing, self.desk.company(principal) or 0)
+        return things.Scene(reader, thing, self.recorder.company(principal) or 0)
 
     def draft(
         self, principal: Principal, staged: Staged, named: Mapping[str, str], filled: things.Filled, seen: str | None
@@ -134,8 +134,8 @@ class Acting:
                 offered=staged.offered(scene),
                 filled=entries,
                 options=options,
-                asked=staged.asked(scene, self.desk.parameters(form.operation), seen),
-                entered=enter(staged, scene, entries, self.desk),
+                asked=staged.asked(scene, self.recorder.parameters(form.operation), seen),
+                entered=enter(staged, scene, entries, self.recorder),
                 changes=() if seen is None else _changes(reader, thing, seen),
                 doubts=find_doubts(reader, thing.row.subject) if form.moves and isinstance(thing.row, LotRow) else None,
                 step=1 if form.then else 2 if staged.awaited(scene) else 0,
@@ -149,7 +149,7 @@ class Acting:
 
     def summarise(self, principal: Principal, wish: things.Wish) -> things.Summary:
         """What would stand on the ledger. Raises InputError or NotFoundError for what cannot be recorded."""
-        preview = self.desk.preview(wish, principal)
+        preview = self.recorder.preview(wish, principal)
         with open_reader(self.store) as reader:
             return things.build_summary(reader, preview)
 

@@ -103,7 +103,7 @@ class Entered:
     """By field, the catalogue key of what is wrong, and the values in its text; under "" what belongs to no field."""
 
 
-def enter(staged: Staged, scene: things.Scene, filled: things.Filled, desk: things.Desk) -> Entered:
+def enter(staged: Staged, scene: things.Scene, filled: things.Filled, recorder: things.FormRecorder) -> Entered:
     """Judges the entries of a form by the operation's body."""
     form = staged.form
     wrong: dict[str, tuple[str, Mapping[str, object]]] = {}
@@ -122,7 +122,7 @@ def enter(staged: Staged, scene: things.Scene, filled: things.Filled, desk: thin
     try:
         made = body if staged.complete is None else staged.complete(body, scene)
         whole = {**form.states, **follows, **staged.follows(scene), **made}
-        return Entered(desk.body(form.operation).model_validate(whole), {})
+        return Entered(recorder.body(form.operation).model_validate(whole), {})
     except EntryError as error:
         return Entered(None, {"": (error.key, error.values)})
     except ValidationError as error:

@@ -100,7 +100,7 @@ class RecordPages:
 
     def show(self, request: Request, number: Number, back: str = "/portal", form: str = "") -> Response:
         """The page of one record, which the form of that name led to. Raises NotFoundError."""
-        status = self.acting.desk.status(number)
+        status = self.acting.recorder.status(number)
         state = OutboxState(status.state)
         act = self._find_act(form, status.kind)
         row = self._find_row(status)
@@ -213,17 +213,19 @@ class ActingPages:
         draft, key = self._read(request, name, sent)
         principal = principal_of(request)
         # First: after the record has been made, the thing is no longer as the form says.
-        found = None if draft.entered.body is None else self.acting.desk.find(self.acting.wish(draft, key), principal)
+        found = (
+            None if draft.entered.body is None else self.acting.recorder.find(self.acting.wish(draft, key), principal)
+        )
         if found is not None:
             return _to_record(found, draft)
-        used = self.acting.desk.used(draft.form.operation, key, principal)
+        used = self.acting.recorder.used(draft.form.operation, key, principal)
         if used is not None:
             return self._form(request, draft, key, FormUsedError("the form was sent before, with other entries"), used)
         refused = self._refuse(request, draft, key)
         if refused is not None:
             return refused
         try:
-            number = self.acting.desk.record(self.acting.wish(draft, key), principal)
+            number = self.acting.recorder.record(self.acting.wish(draft, key), principal)
         except (InputError, NotFoundError) as error:
             return self._form(request, draft, key, error)
         return _to_record(number, draft)

@@ -66,7 +66,7 @@ class Preview:
     """Documents of which the record has only the root."""
 
 
-class Desk(Protocol):
+class FormRecorder(Protocol):
     """Records for the company that runs the gateway, as its API does: same bodies, rules, checks and outbox."""
 
     def may(self, principal: Principal, operation: str) -> bool:

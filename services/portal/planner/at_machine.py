@@ -23,8 +23,8 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.acts import About
 from millmark.services.pictures.gantt import BarTone
-from millmark.services.planning import consent, errors, papers
-from millmark.services.planning.reading import Shelf, find_claims, reading
+from millmark.services.planning import consent, errors, stream_entries
+from millmark.services.planning.reading import PlanningTables, find_claims, reading
 from millmark.services.portal.acting.acting import Acting, Offer
 from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.board import Work, read_work
@@ -42,7 +42,7 @@ _OVER = (BarTone.DONE, BarTone.FAILED, BarTone.REWORKED)
 _ACTS = ("startAssignment", "readRegister", "commissionLot", "finishAssignment")
 
 
-class CauseDesk(Protocol):
+class CauseService(Protocol):
     """What this page asks of the gateway's feedback."""
 
     def has_reported(self, form: str) -> bool: ...
@@ -77,7 +77,7 @@ class AtMachine:
     acting: Acting
     pages: Pages
     forms: Forms
-    causes: CauseDesk | None
+    causes: CauseService | None
     """Without it, nothing follows from a report by itself."""
 
     def routes(self) -> tuple[PageRoute, ...]:
@@ -129,7 +129,7 @@ class AtMachine:
             "following": following,
             "proposed": [item for item in work if item.tone is BarTone.PLANNED],
             "lately": [item for item in work if item.tone in _OVER][-_LATELY:][::-1],
-            "may_record": self.acting.desk.may(principal, "anchor"),
+            "may_record": self.acting.recorder.may(principal, "anchor"),
             "error": error,
             "reported": bool(request.query_params.get("reported")),
             "text": "" if sent is None else one(sent, "text")[:_MAX_TEXT],
@@ -146,13 +146,13 @@ class AtMachine:
         return machine
 
     def _work(self, principal: Principal, machine: RegisteredMachine) -> tuple[Work, ...]:
-        with reading(self.shop.store) as shelf:
-            names = name_reader(shelf, principal)
-            return read_work(names, machine, consent.PlannedTimes(shelf.rows, shelf.book)).work
+        with reading(self.shop.store) as tables:
+            names = name_reader(tables, principal)
+            return read_work(names, machine, consent.PlannedTimes(tables.rows, tables.book)).work
 
     def _job(self, principal: Principal, work: Work) -> Job:
-        with reading(self.shop.store) as shelf:
-            step, facts = _describe(shelf, work, Catalogue(self.shop.home))
+        with reading(self.shop.store) as tables:
+            step, facts = _describe(tables, work, Catalogue(self.shop.home))
         offers = self.acting.offers_on(principal, About.ASSIGNMENT, str(work.assignment), *_ACTS)
         return Job(work, step, facts, offers)
 
@@ -165,19 +165,19 @@ class AtMachine:
         if self.causes is None:
             entry: dict[str, Json] = {"cause": CauseKind.MACHINE_DOWN.value, "machine": machine.machine, "text": text}
             number = self.shop.seal(
-                principal, key_of(key, "down"), lambda shelf: self._write(shelf, principal, machine.machine, entry)
+                principal, key_of(key, "down"), lambda tables: self._write(tables, principal, machine.machine, entry)
             )
             done = f"/portal/records/{number}?back={here}"
         else:
             self._report(self.causes, key, machine.machine, text)
         for work in found.declined:
-            with reading(self.shop.store) as shelf:
-                reason = _reason(shelf, work.assignment, cause)
+            with reading(self.shop.store) as tables:
+                reason = _reason(tables, work.assignment, cause)
             asked, own = {"id": work.assignment}, key_of(key, work.assignment)
             self.shop.record(principal, "declineAssignment", own, asked, {"reason": reason})
         return RedirectResponse(done, 303)
 
-    def _report(self, causes: CauseDesk, key: str, machine: int, text: str) -> None:
+    def _report(self, causes: CauseService, key: str, machine: int, text: str) -> None:
         """Reports to feedback that the machine is down, once for each form, however often that is sent."""
         form = key_of(key, "down")
         with self.shop.lock:
@@ -185,27 +185,27 @@ class AtMachine:
                 causes.report(machine, CauseKind.MACHINE_DOWN.value, text, form)
 
     def _write(
-        self, shelf: Shelf, principal: Principal, machine: int, entry: Mapping[str, Json]
-    ) -> tuple[papers.OwnStream, papers.Sealed]:
+        self, tables: PlanningTables, principal: Principal, machine: int, entry: Mapping[str, Json]
+    ) -> tuple[stream_entries.OwnStream, stream_entries.Sealed]:
         """Raises InputError if no stream of the machine is kept here."""
-        stream = shelf.stream(self.shop.company(principal), machine)
-        return stream, papers.seal_event(shelf.connection, stream, {**entry, "at": self.shop.clock()})
+        stream = tables.stream(self.shop.company(principal), machine)
+        return stream, stream_entries.seal_event(tables.connection, stream, {**entry, "at": self.shop.clock()})
 
 
-def _reason(shelf: Shelf, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:
+def _reason(tables: PlanningTables, assignment: int, cause: Mapping[str, Any]) -> dict[str, Any]:
     """The cause as claims; for an assignment that is a row of a plan, they also name that plan."""
     try:
-        return dict(consent.build_decline(shelf, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
+        return dict(consent.build_decline(tables, assignment, CauseKind.MACHINE_DOWN, str(cause["text"])))
     except InputError:
         return {"cause": dict(cause)}
 
 
 def _describe(
-    shelf: Shelf, work: Work, products: Catalogue
+    tables: PlanningTables, work: Work, products: Catalogue
 ) -> tuple[str, tuple[tuple[Mapping[str, str], Mapping[str, str]], ...]]:
     """The operation's name, and what it needs; of an order by product in the product's words."""
-    row = shelf.rows.get(OrderRow, work.order)
-    claims = None if row is None else find_claims(shelf.book, row.claims_root)
+    row = tables.rows.get(OrderRow, work.order)
+    claims = None if row is None else find_claims(tables.book, row.claims_root)
     if claims is None:
         return "", ()
     shown = {tuple(map(str, path)): str(field.value) for path, field in claims.fields if isinstance(field, Field)}

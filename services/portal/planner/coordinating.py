@@ -31,10 +31,10 @@ from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.planning import calendar, calls, consent, making, making_process, showing
 from millmark.services.planning.errors import CallRefusedError, PlanningError, PlanningGround
-from millmark.services.planning.papers import OwnStream, Sealed, seal_call
-from millmark.services.planning.reading import Shelf, reading, shelf_on
+from millmark.services.planning.reading import PlanningTables, reading, tables_on
 from millmark.services.planning.schedule import has_solver
-from millmark.services.portal.acting.things import Asked, Desk, Filled, Sent, Wish
+from millmark.services.planning.stream_entries import OwnStream, Sealed, seal_call
+from millmark.services.portal.acting.things import Asked, Filled, FormRecorder, Sent, Wish
 from millmark.services.portal.pages import FormRefusedError, Forms, PageRoute, Pages, principal_of
 
 # Reads what the forms of planning send.
@@ -108,7 +108,7 @@ class Workshop:
     that is not there say so."""
 
     store: Store
-    desk: Desk
+    causes: FormRecorder
     home: Path | None
     signer: signatures.Signer | None
     ties: making.Ties
@@ -118,7 +118,7 @@ class Workshop:
 
     def company(self, principal: Principal) -> int:
         """The company that the gateway records for. Raises NotFoundError if it records for none."""
-        found = self.desk.company(principal)
+        found = self.causes.company(principal)
         if not found:
             raise NotFoundError("this gateway records for no company")
         return found
@@ -131,35 +131,35 @@ class Workshop:
 
     def record(self, principal: Principal, operation: str, key: str, asked: Asked, body: Mapping[str, Any]) -> int:
         """Queues a record and returns its number; under the same key, the same one."""
-        made = self.desk.body(operation).model_validate(dict(body))
-        return self.desk.record(Wish(operation, key, asked, made), principal)
+        made = self.causes.body(operation).model_validate(dict(body))
+        return self.causes.record(Wish(operation, key, asked, made), principal)
 
-    def seal(self, principal: Principal, key: str, write: Callable[[Shelf], tuple[OwnStream, Sealed]]) -> int:
+    def seal(self, principal: Principal, key: str, write: Callable[[PlanningTables], tuple[OwnStream, Sealed]]) -> int:
         """Writes entries of the company's own stream and has them anchored, in one transaction: what is written without
         its anchor would be written again when the form is sent again. Returns the number of the record. Nothing is
         written for a form that was sent before: its key finds its record."""
 
         def work(connection: Connection) -> Record:
-            stream, sealed = write(shelf_on(connection))
+            stream, sealed = write(tables_on(connection))
             return Anchor(stream.subject, sealed.size, sealed.root)
 
         with self.lock:
-            return self.desk.seal(key, principal, work)
+            return self.causes.seal(key, principal, work)
 
 
-def name_reader(shelf: Shelf, principal: Principal) -> NameReader:
-    return build_reader(shelf.rows, shelf.book, Lineage(shelf.connection), principal.viewer)
+def name_reader(tables: PlanningTables, principal: Principal) -> NameReader:
+    return build_reader(tables.rows, tables.book, Lineage(tables.connection), principal.viewer)
 
 
-def plan_reader(shelf: Shelf, me: int) -> showing.Reader:
-    return showing.Reader(shelf.rows, shelf.book, shelf.planning, me)
+def plan_reader(tables: PlanningTables, me: int) -> showing.Reader:
+    return showing.Reader(tables.rows, tables.book, tables.planning, me)
 
 
-def find_company(shelf: Shelf, name: str) -> int:
+def find_company(tables: PlanningTables, name: str) -> int:
     """A company by its number or its name. Raises NotFoundError."""
     if name.isdecimal() and len(name) < 10:
         return int(name)
-    found = [number for number, its in shelf.book.names().items() if its.casefold() == name.casefold()]
+    found = [number for number, its in tables.book.names().items() if its.casefold() == name.casefold()]
     if len(found) != 1:
         raise NotFoundError(f"{len(found) or 'no'} companies are called {name[:80]!a} here", hint="give its number")
     return found[0]
@@ -175,10 +175,10 @@ def find_number(names: NameReader, name: str) -> int:
     return find_machine(names, int(name) if name.isdecimal() and len(name) < 13 else name).number
 
 
-def list_companies(shelf: Shelf, role: Role) -> list[tuple[int, str | None]]:
+def list_companies(tables: PlanningTables, role: Role) -> list[tuple[int, str | None]]:
     """Numbers, ascending, and names of the companies that have this role and are not suspended."""
-    names = shelf.book.names()
-    rows = shelf.rows.find(ParticipantRow, suspended=False)
+    names = tables.book.names()
+    rows = tables.rows.find(ParticipantRow, suspended=False)
     return [
         (row.number, names.get(row.number))
         for row in sorted(rows, key=lambda row: row.number)
@@ -383,7 +383,7 @@ class Coordinating:
         try:
             if one(sent, "step") != "record":
                 return self._summarise(request, me, sent, key)
-            number = self.shop.seal(principal, key, lambda shelf: self._seal_call(shelf, principal, me, sent))
+            number = self.shop.seal(principal, key, lambda tables: self._seal_call(tables, principal, me, sent))
         except MillmarkError as error:
             return self._overview(request, sent, error, key)
         return to_record(number, _PATH)
@@ -393,13 +393,13 @@ class Coordinating:
     ) -> Response:
         principal, now_s = principal_of(request), self.shop.clock()
         me = self.shop.company(principal)
-        with reading(self.shop.store) as shelf:
-            names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
-            mine = [row for row in shelf.planning.calls() if row.coordinator == me]
+        with reading(self.shop.store) as tables:
+            names, reader = name_reader(tables, principal), plan_reader(tables, me)
+            mine = [row for row in tables.planning.calls() if row.coordinator == me]
             values: dict[str, Any] = {
-                "orders": describe_orders(names, calls.find_open_orders(shelf, me, now_s)),
-                "makers": list_companies(shelf, Role.MANUFACTURER),
-                "readers": [one for one in list_companies(shelf, Role.AUDITOR | Role.BUYER) if one[0] != me],
+                "orders": describe_orders(names, calls.find_open_orders(tables, me, now_s)),
+                "makers": list_companies(tables, Role.MANUFACTURER),
+                "readers": [one for one in list_companies(tables, Role.AUDITOR | Role.BUYER) if one[0] != me],
                 "calls": [describe_call(reader.call(row.digest), now_s) for row in mine[:_MOST_CALLS]],
                 "cut": len(mine) > _MOST_CALLS,
             }
@@ -413,12 +413,12 @@ class Coordinating:
     def _summarise(self, request: Request, me: int, sent: Filled, key: str) -> Response:
         """What the call would say, and to whom. Nothing is written. Raises MillmarkError."""
         principal = principal_of(request)
-        with reading(self.shop.store) as shelf:
-            asking = self._read(shelf, sent)
-            made, objective = self._build(shelf, principal, me, asking)
-            names = name_reader(shelf, principal)
-            rows = [row for one in asking.orders if (row := shelf.rows.get(OrderRow, one)) is not None]
-            shelf.stream(me, None)  # now rather than after the confirmation
+        with reading(self.shop.store) as tables:
+            asking = self._read(tables, sent)
+            made, objective = self._build(tables, principal, me, asking)
+            names = name_reader(tables, principal)
+            rows = [row for one in asking.orders if (row := tables.rows.get(OrderRow, one)) is not None]
+            tables.stream(me, None)  # now rather than after the confirmation
             values: dict[str, Any] = {
                 "call": made,
                 "objective": objective,
@@ -429,32 +429,36 @@ class Coordinating:
             }
         return self.pages.render(request, "planner_call.html", forms=self.forms, sent=sent, key=key, **values)
 
-    def _seal_call(self, shelf: Shelf, principal: Principal, me: int, sent: Filled) -> tuple[OwnStream, Sealed]:
-        asking = self._read(shelf, sent)
-        made, objective = self._build(shelf, principal, me, asking)
-        stream = shelf.stream(me, None)
-        return stream, seal_call(shelf.connection, stream, made, objective, list(asking.asked))
+    def _seal_call(
+        self, tables: PlanningTables, principal: Principal, me: int, sent: Filled
+    ) -> tuple[OwnStream, Sealed]:
+        asking = self._read(tables, sent)
+        made, objective = self._build(tables, principal, me, asking)
+        stream = tables.stream(me, None)
+        return stream, seal_call(tables.connection, stream, made, objective, list(asking.asked))
 
-    def _read(self, shelf: Shelf, sent: Filled) -> calls.Asking:
+    def _read(self, tables: PlanningTables, sent: Filled) -> calls.Asking:
         """Raises InputError, NotFoundError."""
         orders = subjects_of(sent, "order")
-        asked = numbers_of(sent, "to", [number for number, _ in list_companies(shelf, Role.MANUFACTURER)])
-        readers = numbers_of(sent, "reader", [number for number, _ in list_companies(shelf, Role.AUDITOR | Role.BUYER)])
+        asked = numbers_of(sent, "to", [number for number, _ in list_companies(tables, Role.MANUFACTURER)])
+        readers = numbers_of(
+            sent, "reader", [number for number, _ in list_companies(tables, Role.AUDITOR | Role.BUYER)]
+        )
         if not orders or not asked:
             raise CallRefusedError(PlanningGround.NOBODY_CALLED.write())
         closes = moment_of(sent, "closes")
         grid = calls.build_grid(closes, number_of(sent, "slot", 1, 1440), number_of(sent, "days", 1, 366))
         return calls.Asking(orders, closes, grid, asked, readers)
 
-    def _build(self, shelf: Shelf, principal: Principal, me: int, asking: calls.Asking) -> tuple[Any, Any]:
-        names, file = name_reader(shelf, principal), calendar.read_objective_file(self.shop.need_home())
+    def _build(self, tables: PlanningTables, principal: Principal, me: int, asking: calls.Asking) -> tuple[Any, Any]:
+        names, file = name_reader(tables, principal), calendar.read_objective_file(self.shop.need_home())
         return calls.build_call(
-            shelf,
+            tables,
             me,
             asking,
             file,
             self.shop.clock(),
-            lambda name: find_company(shelf, name),
+            lambda name: find_company(tables, name),
             lambda name: find_order(names, name),
         )
 
@@ -480,7 +484,7 @@ class Coordinating:
         me = self.shop.company(principal)
         try:
             wanted = number_of(sent, "attempt", 0, 10**9)
-            number = self.shop.seal(principal, key, lambda shelf: self._seal_plan(shelf, digest, me, wanted))
+            number = self.shop.seal(principal, key, lambda tables: self._seal_plan(tables, digest, me, wanted))
         except MillmarkError as error:
             return self._show(request, call, error, key=key)
         self.shop.maker.forget(digest)
@@ -491,9 +495,9 @@ class Coordinating:
         self.forms.verify(request, one(sent, "token"))
         principal, key = principal_of(request), form_key(sent)
         try:
-            with reading(self.shop.store) as shelf:
-                making.need_own_call(shelf, subject_of(call), self.shop.company(principal))
-                found = consent.find_proposals(shelf, shelf.latest_plan(subject_of(call)))
+            with reading(self.shop.store) as tables:
+                making.need_own_call(tables, subject_of(call), self.shop.company(principal))
+                found = consent.find_proposals(tables, tables.latest_plan(subject_of(call)))
             if one(sent, "plan") != found.plan.digest.hex():
                 overtaken = CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="look at it before it is proposed")
                 return self._show(request, call, overtaken, status=409)
@@ -519,14 +523,14 @@ class Coordinating:
     def _start(self, principal: Principal, digest: bytes, sent: Filled) -> None:
         me, now_s = self.shop.company(principal), self.shop.clock()
         cpu_s, seed = number_of(sent, "cpu_s", 1, 120), number_of(sent, "seed", 1, 2**31 - 1)
-        with reading(self.shop.store) as shelf:
-            call = making.need_own_call(shelf, digest, me)
-            replaced = bool(shelf.planning.plans(digest))
+        with reading(self.shop.store) as tables:
+            call = making.need_own_call(tables, digest, me)
+            replaced = bool(tables.planning.plans(digest))
         if replaced:
             happened = _happened(sent)
-            with reading(self.shop.store) as shelf:
-                own = shelf.stream_of_plans(digest, me)
-                ready = making.prepare_replan(shelf, call, own, happened, now_s)
+            with reading(self.shop.store) as tables:
+                own = tables.stream_of_plans(digest, me)
+                ready = making.prepare_replan(tables, call, own, happened, now_s)
             task = making_process.Task(ready.file, ready.tie, ready.why, float(cpu_s), seed)
             self.shop.maker.start(digest, task, ready.entry)
             return
@@ -535,26 +539,26 @@ class Coordinating:
         tie = self.shop.ties.find(call.closes)
         if tie is None:
             raise PlanningError(PlanningGround.NO_BLOCK.write(), hint="wait for one, and try again")
-        with reading(self.shop.store) as shelf:
-            file = making.prepare_plan(shelf, call)
+        with reading(self.shop.store) as tables:
+            file = making.prepare_plan(tables, call)
         self.shop.maker.start(digest, making_process.Task(file, tie, None, float(cpu_s), seed))
 
-    def _seal_plan(self, shelf: Shelf, digest: bytes, me: int, number: int) -> tuple[OwnStream, Sealed]:
+    def _seal_plan(self, tables: PlanningTables, digest: bytes, me: int, number: int) -> tuple[OwnStream, Sealed]:
         """`number`: of the attempt; 0 for a plan that was written before, and whose anchor was lost. Raises
         CallRefusedError for a plan that another one has replaced meanwhile, and for one that is gone."""
-        call = making.need_own_call(shelf, digest, me)
-        if number == 0 and (rest := shelf.unanchored(shelf.stream_of_plans(digest, me))) is not None:
-            return shelf.stream_of_plans(digest, me), rest
+        call = making.need_own_call(tables, digest, me)
+        if number == 0 and (rest := tables.unanchored(tables.stream_of_plans(digest, me))) is not None:
+            return tables.stream_of_plans(digest, me), rest
         found = next((item for item in self.shop.maker.attempts(digest) if item.number == number), None)
         if found is None or found.plan is None:
             raise CallRefusedError(PlanningGround.PLAN_GONE.write(), hint="make it again")
-        plans = shelf.planning.plans(digest)
+        plans = tables.planning.plans(digest)
         if (plans[-1].digest if plans else None) != found.plan.before:
             raise CallRefusedError(PlanningGround.OVERTAKEN.write(), hint="make the plan again")
         if self.shop.signer is None:
             raise PlanningError(PlanningGround.NO_PLAN_KEY.write(), hint="set gateway_signer")
-        own = shelf.stream_of_plans(digest, me) if plans else shelf.stream(me, None)
-        return own, making.seal_made(shelf, own, call, found.plan, self.shop.signer, found.entry)
+        own = tables.stream_of_plans(digest, me) if plans else tables.stream(me, None)
+        return own, making.seal_made(tables, own, call, found.plan, self.shop.signer, found.entry)
 
     def _show(
         self,
@@ -570,20 +574,20 @@ class Coordinating:
         principal, digest, now_s = principal_of(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
         attempts = self.shop.maker.attempts(digest)
-        with reading(self.shop.store) as shelf:
-            own = making.need_own_call(shelf, digest, me)
-            names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
-            plans = [reader.plan(row.digest) for row in shelf.planning.plans(digest)]
+        with reading(self.shop.store) as tables:
+            own = making.need_own_call(tables, digest, me)
+            names, reader = name_reader(tables, principal), plan_reader(tables, me)
+            plans = [reader.plan(row.digest) for row in tables.planning.plans(digest)]
             offers = reader.offers(digest)
-            asked = shelf.planning.call(digest)
+            asked = tables.planning.call(digest)
             values: dict[str, Any] = {
                 "call": describe_call(reader.call(digest), now_s),
                 "owners": describe_owners(names, offers, () if asked is None else asked.called),
                 "plans": plans,
                 "attempts": describe_attempts(attempts, own.unit, plans[-1] if plans else None),
-                "todo": self._todo(shelf, digest) if plans else None,
-                "failures": describe_failures(names, _used(shelf, digest)) if plans else None,
-                "unanchored": _has_rest(shelf, digest, me),
+                "todo": self._todo(tables, digest) if plans else None,
+                "failures": describe_failures(names, _used(tables, digest)) if plans else None,
+                "unanchored": _has_rest(tables, digest, me),
             }
         busy = any(not item.is_over for item in attempts)
         values |= {"busy": busy, "other_busy": self.shop.maker.is_busy and not busy, "error": error}
@@ -594,10 +598,10 @@ class Coordinating:
         status = 200 if error is None else status
         return self.pages.render(request, "planner_plan.html", status, headers, forms=self.forms, **values)
 
-    def _todo(self, shelf: Shelf, digest: bytes) -> consent.Proposals | MillmarkError:
+    def _todo(self, tables: PlanningTables, digest: bytes) -> consent.Proposals | MillmarkError:
         """What is to be proposed, or what stands against it."""
         try:
-            return consent.find_proposals(shelf, shelf.latest_plan(digest))
+            return consent.find_proposals(tables, tables.latest_plan(digest))
         except MillmarkError as error:
             return error
 
@@ -628,17 +632,17 @@ _ABOUT = {
 }
 
 
-def _used(shelf: Shelf, digest: bytes) -> list[tuple[Any, AssignmentRow | None]]:
+def _used(tables: PlanningTables, digest: bytes) -> list[tuple[Any, AssignmentRow | None]]:
     """The rows of the latest plan, each with its assignment."""
-    plan = shelf.latest_plan(digest)
-    standing = consent.find_standing(shelf.rows, shelf.book, plan)
+    plan = tables.latest_plan(digest)
+    standing = consent.find_standing(tables.rows, tables.book, plan)
     return [(row, standing[row.key].assignment if standing[row.key].is_same else None) for row in plan.rows]
 
 
-def _has_rest(shelf: Shelf, digest: bytes, me: int) -> bool:
+def _has_rest(tables: PlanningTables, digest: bytes, me: int) -> bool:
     """Whether the entry of a plan was written, and its anchor was lost on the way."""
-    plans = shelf.planning.plans(digest)
-    return bool(plans) and shelf.unanchored(shelf.stream_of_plans(digest, me)) is not None
+    plans = tables.planning.plans(digest)
+    return bool(plans) and tables.unanchored(tables.stream_of_plans(digest, me)) is not None
 
 
 def to_record(number: int, back: str) -> Response:

@@ -18,11 +18,11 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.ledger.records import Role
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
-from millmark.services.planning import offers, papers, showing
+from millmark.services.planning import offers, showing, stream_entries
 from millmark.services.planning.calendar import CALENDAR_FILE, Calendar, read_calendar
 from millmark.services.planning.consent import build_decline, find_waiting, judge_waiting
 from millmark.services.planning.errors import PlanningError, PlanningGround
-from millmark.services.planning.reading import Shelf, need_call, reading
+from millmark.services.planning.reading import PlanningTables, need_call, reading
 from millmark.services.planning.repository import What
 from millmark.services.portal.acting.things import Filled, Sent
 from millmark.services.portal.pages import Forms, PageRoute, Pages, principal_of
@@ -107,10 +107,10 @@ class Owning:
         principal, key = principal_of(request), form_key(sent)
         try:
             leaves = subjects_of(sent, "offer")
-            with reading(self.shop.store) as shelf:
+            with reading(self.shop.store) as tables:
                 me = self.shop.company(principal)
-                rows = [row for leaf in leaves if (row := shelf.planning.leaf(leaf)) is not None]
-                by_machine = offers.find_withdrawals(shelf, rows, me, self.shop.clock())
+                rows = [row for leaf in leaves if (row := tables.planning.leaf(leaf)) is not None]
+                by_machine = offers.find_withdrawals(tables, rows, me, self.shop.clock())
             if not by_machine:
                 raise PlanningError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you take back")
             number = 0
@@ -130,9 +130,9 @@ class Owning:
             chosen = [int(text) for text in sent.get("assignment", ()) if text.isdecimal() and len(text) < 13]
             if not chosen:
                 raise InputError(PlanningGround.NOTHING_CHOSEN.write(), hint="tick what you accept")
-            with reading(self.shop.store) as shelf:
+            with reading(self.shop.store) as tables:
                 me = self.shop.company(principal)
-                roots, refused = judge_waiting(shelf, me, find_waiting(shelf, me, chosen), self.shop.clock())
+                roots, refused = judge_waiting(tables, me, find_waiting(tables, me, chosen), self.shop.clock())
             if refused:
                 raise refused[0]
             for number, root in roots.items():
@@ -149,8 +149,8 @@ class Owning:
         try:
             number = number_of(sent, "assignment", 1, 2**40 - 1)
             kind = CauseKind.MACHINE_DOWN if one(sent, "cause") == "machine-down" else CauseKind.DECLINED
-            with reading(self.shop.store) as shelf:
-                document = build_decline(shelf, number, kind, one(sent, "text")[:200])
+            with reading(self.shop.store) as tables:
+                document = build_decline(tables, number, kind, one(sent, "text")[:200])
             done = self.shop.record(principal, "declineAssignment", key, {"id": number}, {"reason": document})
         except MillmarkError as error:
             return self._overview(request, error, key)
@@ -159,16 +159,16 @@ class Owning:
     def _overview(self, request: Request, error: MillmarkError | None = None, key: str | None = None) -> Response:
         principal, now_s = principal_of(request), self.shop.clock()
         me = self.shop.company(principal)
-        with reading(self.shop.store) as shelf:
-            names, reader = name_reader(shelf, principal), plan_reader(shelf, me)
-            listed = shelf.planning.calls()[:_MOST_CALLS]
+        with reading(self.shop.store) as tables:
+            names, reader = name_reader(tables, principal), plan_reader(tables, me)
+            listed = tables.planning.calls()[:_MOST_CALLS]
             calls = [
-                (describe_call(reader.call(row.digest), now_s), len(offers.own_leaves(shelf, need, What.OFFER, me)))
+                (describe_call(reader.call(row.digest), now_s), len(offers.own_leaves(tables, need, What.OFFER, me)))
                 for row in listed
-                if (need := need_call(shelf.rows, row.digest))
+                if (need := need_call(tables.rows, row.digest))
             ]
-            waiting = find_waiting(shelf, me)
-            roots, refused = judge_waiting(shelf, me, waiting, now_s)
+            waiting = find_waiting(tables, me)
+            roots, refused = judge_waiting(tables, me, waiting, now_s)
             names.name({row.order for row in waiting})
             rows = [(row, names.identifier(row.order), names.machine(row.machine)) for row in waiting]
         values: dict[str, Any] = {"calls": calls, "rows": rows, "ready": frozenset(roots), "refused": refused}
@@ -186,28 +186,28 @@ class Owning:
         """`key` is kept on the page of an error, so that sending the form again does nothing twice."""
         principal, digest, now_s = principal_of(request), subject_of(call), self.shop.clock()
         me = self.shop.company(principal)
-        with reading(self.shop.store) as shelf:
-            shown = plan_reader(shelf, me).call(digest)
-            values: dict[str, Any] = {"call": describe_call(shown, now_s), "mine": self._mine(shelf, digest, me)}
-            values |= {"plans": [plan_reader(shelf, me).plan(one) for one in shown.plans]}
-            values |= self._can_offer(shelf, principal, digest, me)
+        with reading(self.shop.store) as tables:
+            shown = plan_reader(tables, me).call(digest)
+            values: dict[str, Any] = {"call": describe_call(shown, now_s), "mine": self._mine(tables, digest, me)}
+            values |= {"plans": [plan_reader(tables, me).plan(one) for one in shown.plans]}
+            values |= self._can_offer(tables, principal, digest, me)
         values |= {"error": error, "key": key or secrets.token_urlsafe(24), "filled": sent}
         values |= {"days": _DAYS, "most": _MOST_SHOWN}
         status = 200 if error is None else 400
         return self.pages.render(request, "offers_call.html", status, forms=self.forms, **values)
 
-    def _mine(self, shelf: Shelf, digest: bytes, me: int) -> list[showing.OfferShown]:
-        return [one for one in plan_reader(shelf, me).offers(digest) if one.owner.participant == me]
+    def _mine(self, tables: PlanningTables, digest: bytes, me: int) -> list[showing.OfferShown]:
+        return [one for one in plan_reader(tables, me).offers(digest) if one.owner.participant == me]
 
-    def _can_offer(self, shelf: Shelf, principal: Principal, digest: bytes, me: int) -> dict[str, Any]:
+    def _can_offer(self, tables: PlanningTables, principal: Principal, digest: bytes, me: int) -> dict[str, Any]:
         """What the calendar leads to; why there is nothing, where there is nothing."""
         if self.shop.home is None or not (self.shop.home / CALENDAR_FILE).is_file():
             return {"offered": [], "passed": [], "against": None, "has_calendar": False, "shown_slots": 0}
         try:
-            call, made, calendar = self._build(shelf, principal, digest, me, _DAYS)
+            call, made, calendar = self._build(tables, principal, digest, me, _DAYS)
         except MillmarkError as error:
             return {"offered": [], "passed": [], "against": error, "has_calendar": True, "shown_slots": 0}
-        names = name_reader(shelf, principal)
+        names = name_reader(tables, principal)
         names.name({one.order for one in made.offers})
         offered = [
             Offered(
@@ -227,34 +227,34 @@ class Owning:
         }
 
     def _build(
-        self, shelf: Shelf, principal: Principal, digest: bytes, me: int, days: int
+        self, tables: PlanningTables, principal: Principal, digest: bytes, me: int, days: int
     ) -> tuple[Call, offers.Made, Calendar]:
         """Raises MillmarkError."""
-        calendar, names, now_s = read_calendar(self.shop.need_home()), name_reader(shelf, principal), self.shop.clock()
-        call = offers.need_open_call(shelf, digest, calendar.file.unit, now_s)
-        machines = offers.find_own_machines(shelf, call, calendar, me, lambda name: find_number(names, name))
-        return call, offers.build_new_offers(shelf, call, calendar, machines, me, now_s + days * _DAY_S), calendar
+        calendar, names, now_s = read_calendar(self.shop.need_home()), name_reader(tables, principal), self.shop.clock()
+        call = offers.need_open_call(tables, digest, calendar.file.unit, now_s)
+        machines = offers.find_own_machines(tables, call, calendar, me, lambda name: find_number(names, name))
+        return call, offers.build_new_offers(tables, call, calendar, machines, me, now_s + days * _DAY_S), calendar
 
     def _seal(self, principal: Principal, key: str, digest: bytes, machine: int, marks: set[str], days: int) -> int:
         """The chosen offers of one machine, from the calendar as it is now."""
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
-            _, made, _ = self._build(shelf, principal, digest, me, days)
+        def write(tables: PlanningTables) -> tuple[stream_entries.OwnStream, stream_entries.Sealed]:
+            _, made, _ = self._build(tables, principal, digest, me, days)
             chosen = [one for one in made.offers if _mark(one) in marks]
             if len(chosen) != len(marks):
                 raise PlanningError(PlanningGround.OFFERS_CHANGED.write(), hint="look at the offers again")
-            stream = shelf.stream(me, machine)
-            return stream, papers.seal_offers(shelf.connection, stream, chosen)
+            stream = tables.stream(me, machine)
+            return stream, stream_entries.seal_offers(tables.connection, stream, chosen)
 
         return self.shop.seal(principal, key, write)
 
     def _seal_entries(self, principal: Principal, key: str, machine: int, entries: list[OfferWithdrawal]) -> int:
         me = self.shop.company(principal)
 
-        def write(shelf: Shelf) -> tuple[papers.OwnStream, papers.Sealed]:
-            stream = shelf.stream(me, machine)
-            return stream, papers.seal_offers(shelf.connection, stream, entries)
+        def write(tables: PlanningTables) -> tuple[stream_entries.OwnStream, stream_entries.Sealed]:
+            stream = tables.stream(me, machine)
+            return stream, stream_entries.seal_offers(tables.connection, stream, entries)
 
         return self.shop.seal(principal, key, write)
 

@@ -531,18 +531,18 @@ class LogAnswers:
         return frozenset(self.kept.suspended & self._companies())
 
 
-Told = Mapping[str, Any]
+Said = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Statements:
     """The statements of a report about one part."""
 
-    told: tuple[Told, ...]
+    told: tuple[Said, ...]
     part: str
     """Its subject, 0x-hex."""
 
-    def having(self, *codes: str) -> Iterator[Told]:
+    def having(self, *codes: str) -> Iterator[Said]:
         return (one for one in self.told if one["code"] in codes)
 
     def values(self, name: str, *codes: str) -> Answer:
@@ -554,7 +554,7 @@ class Statements:
         """The part and what it was made from, as the report has it."""
         return frozenset(one["subject"] for one in self.having(*_BEGINNINGS))
 
-    def of_line(self, *codes: str) -> Iterator[Told]:
+    def of_line(self, *codes: str) -> Iterator[Said]:
         """Those about the part, or what it was made from; not about what it is packed in or with."""
         return (one for one in self.having(*codes) if one["subject"] in self.line)
 
@@ -614,7 +614,7 @@ _BEGINNINGS = {
 }
 
 
-def _beginnings(statements: Statements) -> Iterable[Told]:
+def _beginnings(statements: Statements) -> Iterable[Said]:
     return statements.having(*_BEGINNINGS)
 
 
@@ -660,7 +660,7 @@ def _siblings(statements: Statements) -> Answer:
     )
 
 
-def _is_part(told: Told, statements: Statements) -> bool:
+def _is_part(told: Said, statements: Statements) -> bool:
     return bool(told["subject"] == statements.part)
 
 

@@ -6,7 +6,7 @@ from millmark.ledger.chain.codec import HINTS, decode_revert, load_artifact
 from millmark.ledger.records import AssignmentState, CertificateStatus, Contract, Verdict
 
 
-def test_every_mend_is_for_an_error_of_the_contracts() -> None:
+def test_every_hint_is_for_an_error_of_the_contracts() -> None:
     entries = [entry for contract in Contract for entry in load_abi(contract)]
     errors = {
         entry["name"]

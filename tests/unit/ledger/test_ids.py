@@ -54,7 +54,7 @@ def test_vectors_refuse_more_than_they_accept() -> None:
     assert refused > len(VECTORS) - refused
 
 
-def test_a_refusal_names_cause_and_mend() -> None:
+def test_a_refusal_names_cause_and_hint() -> None:
     with pytest.raises(IdentifierError, match=r"04012345123457.*check digit 7 instead of 6; copy the number again"):
         canonical_identifier("https://id.gs1.org/01/04012345123457")
 

@@ -29,14 +29,14 @@ def entries(count: int, prefix: str = "k") -> list[Entry]:
     return [entry(f"{prefix}{number}", payload=bytes([number])) for number in range(count)]
 
 
-def desk_of(outbox: Outbox, signer: bytes = KEY) -> OutboxWriter:
-    """The desk of the one submitter; its lease is renewed each time."""
+def writer_of(outbox: Outbox, signer: bytes = KEY) -> OutboxWriter:
+    """The writer of the one submitter; its lease is renewed each time."""
     row = outbox.lease(signer)
     return outbox.take_lease(signer, row, "here/1/1", 1 if row is None else row.fence)
 
 
 def start(outbox: Outbox, chain_nonce: int = 0, most: int = 50) -> SentTransaction:
-    return desk_of(outbox).allocate(chain_nonce, outbox.queued(KEY, most), TO, b"\5", 30_000)
+    return writer_of(outbox).allocate(chain_nonce, outbox.queued(KEY, most), TO, b"\5", 30_000)
 
 
 Move = Callable[[OutboxWriter, int], object]
@@ -66,7 +66,7 @@ def bring(outbox: Outbox, state: OutboxState) -> SentTransaction:
     outbox.enqueue(KEY, entries(2))
     transaction = start(outbox)
     for name in PATHS[state]:
-        MOVES[name][0](desk_of(outbox), transaction.id)
+        MOVES[name][0](writer_of(outbox), transaction.id)
     return transaction
 
 
@@ -84,11 +84,11 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
     transaction = bring(outbox, state)
     was = states(outbox, store, transaction)
     if state is before:
-        move(desk_of(outbox), transaction.id)
+        move(writer_of(outbox), transaction.id)
         assert states(outbox, store, transaction) == (after, {records_after})
         return
     with pytest.raises(SubmitError, match=f"a record or transaction is no longer {before}") as caught:
-        move(desk_of(outbox), transaction.id)
+        move(writer_of(outbox), transaction.id)
     assert caught.value.hint == "run one submitter for each key; nothing was lost"
     assert states(outbox, store, transaction) == was
 
@@ -96,14 +96,14 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
 @pytest.mark.parametrize("name", MOVES)
 def test_there_is_no_move_of_a_transaction_that_is_not_there(outbox: Outbox, name: str) -> None:
     with pytest.raises(SubmitError):
-        MOVES[name][0](desk_of(outbox), 99)
+        MOVES[name][0](writer_of(outbox), 99)
 
 
 @pytest.mark.parametrize("state", [S.NONCED, S.SIGNED, S.SENT, S.MINED, S.FINAL])
 def test_a_record_under_way_cannot_fail(outbox: Outbox, state: OutboxState) -> None:
     transaction = bring(outbox, state)
     with pytest.raises(SubmitError, match="no longer queued"):
-        desk_of(outbox).fail_record(transaction.records[0].id, "Name", "Name()")
+        writer_of(outbox).fail_record(transaction.records[0].id, "Name", "Name()")
 
 
 @pytest.mark.parametrize("state", PATHS)
@@ -206,9 +206,9 @@ def test_records_that_come_back_go_first(outbox: Outbox) -> None:
 def test_two_submitters_cannot_take_the_same_records(outbox: Outbox) -> None:
     outbox.enqueue(KEY, entries(3))
     seen = outbox.queued(KEY, 50)
-    desk_of(outbox).allocate(0, seen[:1], TO, b"", 1)
+    writer_of(outbox).allocate(0, seen[:1], TO, b"", 1)
     with pytest.raises(SubmitError, match="another submitter works for the same key") as caught:
-        desk_of(outbox).allocate(0, seen, TO, b"", 1)
+        writer_of(outbox).allocate(0, seen, TO, b"", 1)
     assert caught.value.retry is Retry.NEVER
     assert [found.nonce for found in outbox.open_transactions(KEY)] == [0], "the nonce was not spent"
     assert outbox.counts() == {"nonced": 1, "queued": 2}
@@ -235,7 +235,7 @@ def test_each_key_has_nonces_of_its_own(outbox: Outbox) -> None:
     outbox.enqueue(KEY, entries(1))
     outbox.enqueue(OTHER, entries(1, "other"))
     assert start(outbox, 3).nonce == 3
-    assert desk_of(outbox, OTHER).allocate(0, outbox.queued(OTHER, 5), TO, b"", 1).nonce == 0
+    assert writer_of(outbox, OTHER).allocate(0, outbox.queued(OTHER, 5), TO, b"", 1).nonce == 0
 
 
 def test_the_nonce_of_a_transaction_that_came_to_nothing_stays_spent(outbox: Outbox) -> None:
@@ -257,7 +257,7 @@ def test_a_transaction_keeps_what_was_signed_and_where_it_was_mined(outbox: Outb
 
 def test_a_block_that_went_away_leaves_nothing_behind(outbox: Outbox) -> None:
     transaction = bring(outbox, S.MINED)
-    desk_of(outbox).mark_reorganised(transaction.id)
+    writer_of(outbox).mark_reorganised(transaction.id)
     [found] = outbox.open_transactions(KEY)
     assert (found.block_number, found.block_hash, found.gas_used) == (None, None, None)
     assert [record.sequence for record in found.records] == [None, None]
@@ -268,14 +268,14 @@ def test_a_block_that_went_away_leaves_nothing_behind(outbox: Outbox) -> None:
 def test_a_sequence_for_each_record_or_nothing_is_stored(outbox: Outbox, sequences: list[int]) -> None:
     transaction = bring(outbox, S.SENT)
     with pytest.raises(ValueError, match="argument 2"):
-        desk_of(outbox).mark_mined(transaction.id, 7, b"\7" * 32, 100, sequences)
+        writer_of(outbox).mark_mined(transaction.id, 7, b"\7" * 32, 100, sequences)
     [found] = outbox.open_transactions(KEY)
     assert (found.state, {record.state for record in found.records}) == (S.SENT, {S.SENT})
 
 
 def test_a_failed_record_keeps_its_error(outbox: Outbox) -> None:
     [number] = outbox.enqueue(KEY, [entry("k")])
-    desk_of(outbox).fail_record(number, "LotOverConsumed", "LotOverConsumed(held=1)")
+    writer_of(outbox).fail_record(number, "LotOverConsumed", "LotOverConsumed(held=1)")
     found = outbox.record(number)
     assert (found.state, found.error_name, found.error) == (S.FAILED, "LotOverConsumed", "LotOverConsumed(held=1)")
     assert outbox.queued(KEY, 5) == []
@@ -301,13 +301,13 @@ def everything(store: Store) -> list[object]:
 def test_a_crash_leaves_all_of_a_move_or_nothing(store: Store, name: str, stored: bool) -> None:
     outbox = Outbox(store)
     number = bring(outbox, MOVES[name][1]).id if name in MOVES else outbox.enqueue(KEY, entries(2))[0]
-    fence, broken = desk_of(outbox).fence, CrashingStore(store, CrashPoint(at=1, stored=stored))
-    desk = OutboxWriter(broken, KEY, fence)
+    fence, broken = writer_of(outbox).fence, CrashingStore(store, CrashPoint(at=1, stored=stored))
+    writer = OutboxWriter(broken, KEY, fence)
     before = everything(store)
     moves: dict[str, Callable[[], object]] = {
         "enqueue": lambda: Outbox(broken).enqueue(KEY, entries(4)),
-        "allocate": lambda: desk.allocate(0, outbox.queued(KEY, 50), TO, b"\5", 30_000),
-        **{each: functools.partial(move, desk, number) for each, (move, *_) in MOVES.items()},
+        "allocate": lambda: writer.allocate(0, outbox.queued(KEY, 50), TO, b"\5", 30_000),
+        **{each: functools.partial(move, writer, number) for each, (move, *_) in MOVES.items()},
     }
     with pytest.raises(CrashError):
         moves[name]()
@@ -331,12 +331,12 @@ def test_moves_together_are_one_transaction(outbox: Outbox, store: Store) -> Non
 
 
 def take_and_sign(outbox: Outbox, before: OutboxState = S.NONCED) -> None:
-    desk = desk_of(outbox)
-    with desk.together():
-        transaction = desk.allocate(0, outbox.queued(KEY, 5), TO, b"", 1)
+    writer = writer_of(outbox)
+    with writer.together():
+        transaction = writer.allocate(0, outbox.queued(KEY, 5), TO, b"", 1)
         if before is not S.NONCED:
-            desk.mark_sent(transaction.id)
-        desk.store_signed(transaction.id, b"raw", b"\1" * 32, 9, 1)
+            writer.mark_sent(transaction.id)
+        writer.store_signed(transaction.id, b"raw", b"\1" * 32, 9, 1)
 
 
 def test_nothing_is_joined_once_moves_together_have_failed(outbox: Outbox) -> None:
@@ -368,12 +368,12 @@ def test_the_numbers_of_records_are_those_of_their_states(outbox: Outbox, store:
     outbox.cancel(["k0", "k1"])
     assert outbox.counts() == {S.CANCELLED: 2, S.QUEUED: 7} == _counted(store)
     transaction = start(outbox, most=3)
-    desk = desk_of(outbox)
-    desk.store_signed(transaction.id, b"raw", b"\7" * 32, 9, 1)
-    desk.mark_sent(transaction.id)
-    desk.mark_mined(transaction.id, 5, b"\5" * 32, 1, [1, 2, 3])
+    writer = writer_of(outbox)
+    writer.store_signed(transaction.id, b"raw", b"\7" * 32, 9, 1)
+    writer.mark_sent(transaction.id)
+    writer.mark_mined(transaction.id, 5, b"\5" * 32, 1, [1, 2, 3])
     assert outbox.counts() == _counted(store)
-    desk.mark_final(transaction.id)
+    writer.mark_final(transaction.id)
     assert outbox.counts() == {S.CANCELLED: 2, S.FINAL: 3, S.QUEUED: 4} == _counted(store)
     with store.transaction() as connection:
         reopen(connection, transaction.id)

@@ -17,7 +17,7 @@ def entry(key: str, depends_on: str | None = None) -> Entry:
     return Entry(key, "ledger", "Anchor", key.encode(), depends_on)
 
 
-def desk_of(outbox: Outbox) -> OutboxWriter:
+def writer_of(outbox: Outbox) -> OutboxWriter:
     row = outbox.lease(KEY)
     return outbox.take_lease(KEY, row, "here/1/1", 1 if row is None else row.fence)
 
@@ -28,10 +28,10 @@ def states(outbox: Outbox) -> dict[str, OutboxState]:
 
 
 def send(outbox: Outbox, most: int = 50) -> SentTransaction:
-    desk = desk_of(outbox)
-    transaction = desk.allocate(0, outbox.queued(KEY, most), b"\x03" * 20, b"", 1)
-    transaction = desk.store_signed(transaction.id, b"raw", bytes([transaction.id]) * 32, 9, 1)
-    desk.mark_sent(transaction.id)
+    writer = writer_of(outbox)
+    transaction = writer.allocate(0, outbox.queued(KEY, most), b"\x03" * 20, b"", 1)
+    transaction = writer.store_signed(transaction.id, b"raw", bytes([transaction.id]) * 32, 9, 1)
+    writer.mark_sent(transaction.id)
     return outbox.open_transactions(KEY)[-1]
 
 
@@ -58,7 +58,7 @@ def test_what_depends_on_it_waits_however_remotely(outbox: Outbox) -> None:
 
 def test_a_failed_record_blocks_its_dependants_until_it_is_tried_anew(outbox: Outbox) -> None:
     [first, *_] = outbox.enqueue(KEY, [entry("a"), entry("b", "a"), entry("c")])
-    desk_of(outbox).fail_record(first, "Name", "Name()")
+    writer_of(outbox).fail_record(first, "Name", "Name()")
     assert states(outbox) == {"a": S.FAILED, "b": S.BLOCKED, "c": S.QUEUED}
     outbox.resume(["a"])
     assert set(states(outbox).values()) == {S.QUEUED}
@@ -101,11 +101,11 @@ def test_a_record_under_way_is_cancelled_when_its_nonce_goes_to_nothing(outbox: 
     outbox.enqueue(KEY, [entry("a"), entry("b"), entry("c", "a")])
     transaction = send(outbox, most=2)
     assert [(record.state, record.cancelling) for record in outbox.cancel(["a"])] == [(S.SENT, True)]
-    desk = desk_of(outbox)
-    replaced = desk.replace_signed(transaction, b"nothing", b"\x77" * 32, 10, 2, True)
+    writer = writer_of(outbox)
+    replaced = writer.replace_signed(transaction, b"nothing", b"\x77" * 32, 10, 2, True)
     assert [(version.hash, version.noop) for version in replaced.replaced] == [(transaction.hash, False)]
-    desk.mark_sent(transaction.id)
-    desk.mark_replaced(transaction.id, 5, b"\x05" * 32)
+    writer.mark_sent(transaction.id)
+    writer.mark_replaced(transaction.id, 5, b"\x05" * 32)
     assert states(outbox) == {"b": S.QUEUED, "c": S.BLOCKED}
 
 
@@ -113,9 +113,9 @@ def test_a_record_that_was_mined_first_stays(outbox: Outbox) -> None:
     outbox.enqueue(KEY, [entry("a")])
     transaction = send(outbox)
     outbox.cancel(["a"])
-    desk = desk_of(outbox)
-    desk.mark_mined(transaction.id, 5, b"\x05" * 32, 1, [1])
-    desk.mark_final(transaction.id)
+    writer = writer_of(outbox)
+    writer.mark_mined(transaction.id, 5, b"\x05" * 32, 1, [1])
+    writer.mark_final(transaction.id)
     with pytest.raises(SubmitError, match="'a' is final and cannot be cancelled; make a record that reverses it"):
         outbox.cancel(["a"])
 
@@ -124,7 +124,7 @@ def test_a_cancelled_record_of_a_lost_nonce_does_not_come_back(outbox: Outbox) -
     outbox.enqueue(KEY, [entry("a"), entry("b")])
     transaction = send(outbox)
     outbox.cancel(["a"])
-    desk_of(outbox).requeue(transaction.id, "its nonce was used by another transaction")
+    writer_of(outbox).requeue(transaction.id, "its nonce was used by another transaction")
     assert states(outbox) == {"b": S.QUEUED}
 
 
@@ -152,7 +152,7 @@ def test_what_was_sent_cannot_be_paused_nor_what_waits_resumed(outbox: Outbox) -
 
 def test_an_older_leader_writes_nothing(outbox: Outbox) -> None:
     outbox.enqueue(KEY, [entry("a"), entry("b")])
-    transaction, older = send(outbox, most=1), desk_of(outbox)
+    transaction, older = send(outbox, most=1), writer_of(outbox)
     newer = outbox.take_lease(KEY, outbox.lease(KEY), "there/2/2", older.fence + 1)
     for move in (
         lambda: older.allocate(0, outbox.queued(KEY, 1), b"", b"", 1),
@@ -177,9 +177,9 @@ def test_an_older_leader_writes_nothing(outbox: Outbox) -> None:
 
 
 def test_a_lease_is_taken_only_as_it_was_seen(outbox: Outbox) -> None:
-    desk_of(outbox)
+    writer_of(outbox)
     seen = outbox.lease(KEY)
-    desk_of(outbox)  # renewed meanwhile
+    writer_of(outbox)  # renewed meanwhile
     with pytest.raises(LeaseHeldError):
         outbox.take_lease(KEY, seen, "there/2/2", 2)
     with pytest.raises(LeaseHeldError):
@@ -217,9 +217,9 @@ def test_a_record_that_was_handed_over_is_known_by_its_new_key(outbox: Outbox) -
 
 def test_what_failed_for_its_key_is_tried_anew_and_nothing_else(outbox: Outbox) -> None:
     ids = outbox.enqueue(KEY, [entry("a"), entry("b"), entry("c", "a"), entry("d", "b")])
-    desk = desk_of(outbox)
-    desk.fail_record(ids[0], "RegistryKeyRevoked", "revoked")
-    desk.fail_record(ids[1], "LotUnknown", "unknown")
+    writer = writer_of(outbox)
+    writer.fail_record(ids[0], "RegistryKeyRevoked", "revoked")
+    writer.fail_record(ids[1], "LotUnknown", "unknown")
     assert outbox.hand_over(KEY, OTHER) == 4
     assert states(outbox) == {"a": S.QUEUED, "b": S.FAILED, "c": S.QUEUED, "d": S.BLOCKED}
     assert outbox.record(ids[0]).error is None
@@ -232,6 +232,6 @@ def test_what_is_under_way_stays_with_what_depends_on_it(outbox: Outbox) -> None
     sent = send(outbox, 2)
     assert outbox.hand_over(KEY, OTHER) == 1
     assert waiting(outbox, OTHER) == ["e"]
-    desk_of(outbox).requeue(sent.id, "mined without its records")
+    writer_of(outbox).requeue(sent.id, "mined without its records")
     assert outbox.hand_over(KEY, OTHER) == 4
     assert waiting(outbox, OTHER) == ["a", "b", "c", "d", "e"]

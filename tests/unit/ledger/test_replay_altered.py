@@ -19,8 +19,8 @@ from tests.support.story import (
     INSPECTOR,
     MAKER,
     OTHER,
+    Episode,
     Story,
-    Told,
     key_of,
     refused_record,
 )
@@ -85,7 +85,7 @@ FREE = {
 ENUMERATIONS = {"kind": TransformationKind, "verdict": Verdict, "disposition": Disposition}
 
 
-def _count(tell: Told) -> int:
+def _count(tell: Episode) -> int:
     story = Story()
     tell(story)
     return len(story.entries)

@@ -22,8 +22,8 @@ from tests.support.story import (
     SECOND,
     A,
     Broken,
+    Episode,
     Story,
-    Told,
     certified,
     check_broken,
     in_production,
@@ -177,7 +177,7 @@ def _refuted_after_a_rework(story: Story) -> None:
     ],
 )
 def test_a_refutation_moves_a_lot_behind_the_inspector_s_gate(
-    told: Told, issuer: int, expected: LotState, open_: int
+    told: Episode, issuer: int, expected: LotState, open_: int
 ) -> None:
     story = Story()
     told(story)
@@ -225,12 +225,12 @@ def _scrapped(story: Story) -> None:
     ("told", "expected"),
     [(_declined, LotState.HELD), (_passed, LotState.HELD), (_scrapped, LotState.SPENT)],
 )
-def test_nobody_is_behind_a_state_that_ended(told: Told, expected: LotState) -> None:
+def test_nobody_is_behind_a_state_that_ended(told: Episode, expected: LotState) -> None:
     story = Story()
     told(story)
     assert (_lot(story).state, _lot(story).counterparty) == (expected, 0)
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_rule_is_kept_to_the_edge(cause: str, told: Told) -> None:
+def test_a_rule_is_kept_to_the_edge(cause: str, told: Episode) -> None:
     check_broken(cause, told)

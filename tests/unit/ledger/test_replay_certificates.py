@@ -20,8 +20,8 @@ from tests.support.story import (
     PUBLISHED,
     A,
     Broken,
+    Episode,
     Story,
-    Told,
     certified,
     check_broken,
     in_production,
@@ -283,7 +283,7 @@ def another_lots_certificate_is_demanded(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)
 
 

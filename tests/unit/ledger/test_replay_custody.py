@@ -18,8 +18,8 @@ from tests.support.story import (
     OTHER,
     A,
     Broken,
+    Episode,
     Story,
-    Told,
     check_broken,
     in_production,
 )
@@ -284,5 +284,5 @@ def released_by_a_stranger_after_delivery(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)

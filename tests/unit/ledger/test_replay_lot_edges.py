@@ -23,8 +23,8 @@ from tests.support.story import (
     A,
     B,
     Broken,
+    Episode,
     Story,
-    Told,
     check_broken,
     hidden,
     in_production,
@@ -396,5 +396,5 @@ def test_a_split_hands_on_the_certificates_of_all_inspectors_by_age() -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_rule_is_kept_to_the_edge(cause: str, told: Told) -> None:
+def test_a_rule_is_kept_to_the_edge(cause: str, told: Episode) -> None:
     check_broken(cause, told)

@@ -23,8 +23,8 @@ from tests.support.story import (
     B,
     Broken,
     C,
+    Episode,
     Story,
-    Told,
     check_broken,
     hidden,
     in_production,
@@ -510,5 +510,5 @@ def superseded_by_another(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)

@@ -17,8 +17,8 @@ from tests.support.story import (
     A,
     B,
     Broken,
+    Episode,
     Story,
-    Told,
     check_broken,
     hidden,
     in_production,
@@ -101,5 +101,5 @@ def before_the_lot_exists(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)

@@ -25,8 +25,8 @@ from tests.support.story import (
     STREAM,
     A,
     Broken,
+    Episode,
     Story,
-    Told,
     check_broken,
     hidden,
     in_production,
@@ -158,7 +158,9 @@ def more_operations_before_acceptance(story: Story) -> None:
 # Delivery
 
 
-def _delivered(story: Story, quantity: int = 2, unit: bytes = PIECE, lots: int = 1, also: Told | None = None) -> None:
+def _delivered(
+    story: Story, quantity: int = 2, unit: bytes = PIECE, lots: int = 1, also: Episode | None = None
+) -> None:
     """The buyer receives lot A, of two pieces, of an order for so much."""
     assignment = in_production(story)
     if quantity:
@@ -310,5 +312,5 @@ def _accepted(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_rule_is_kept_to_the_edge(cause: str, told: Told) -> None:
+def test_a_rule_is_kept_to_the_edge(cause: str, told: Episode) -> None:
     check_broken(cause, told)

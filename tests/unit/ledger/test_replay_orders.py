@@ -23,8 +23,8 @@ from tests.support.story import (
     STREAM,
     A,
     Broken,
+    Episode,
     Story,
-    Told,
     check_broken,
     hidden,
     in_production,
@@ -378,5 +378,5 @@ def evidence_never_anchored(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)

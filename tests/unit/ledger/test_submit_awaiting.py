@@ -10,7 +10,7 @@ from millmark.ledger.keys import LocalSigner
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
-from tests.support.ledger_world import LedgerWorld, Told, build_world, copy_chain, results
+from tests.support.ledger_world import LedgerWorld, Texts, build_world, copy_chain, results
 from tests.support.rpc import lost
 
 DEPTH = 2
@@ -65,7 +65,7 @@ def test_a_node_that_does_not_answer_is_told_in_the_end(world: LedgerWorld, outb
 
 
 def test_a_block_that_gave_way_is_told(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, told = world.admit(outbox), Told()
+    signer, told = world.admit(outbox), Texts()
     submitter = Submitter(
         world.chain_with(finality_depth=DEPTH), outbox, signer, receipt_grace_s=0, resend_s=0, report=told
     )
@@ -85,7 +85,7 @@ def test_a_block_that_gave_way_to_one_in_which_the_transaction_failed_is_told(
     world: LedgerWorld, outbox: Outbox
 ) -> None:
     """Its records wait until that block is final: another one may still make them."""
-    signer, told = world.admit(outbox), Told()
+    signer, told = world.admit(outbox), Texts()
 
     def failed(params: list[object]) -> object:
         receipt = world.line.node.request("eth_getTransactionReceipt", params)

@@ -16,7 +16,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
 from millmark.ledger.submit import Submitter
-from tests.support.ledger_world import LedgerWorld, Told, results, transactions, verify_final, verify_once
+from tests.support.ledger_world import LedgerWorld, Texts, results, transactions, verify_final, verify_once
 
 # Receipts and nonces
 
@@ -210,7 +210,7 @@ def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, st
 def test_a_transaction_in_another_block_than_before_is_settled_anew(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
-    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Told()
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Texts()
     signer, before = world.admit(outbox), world.count()
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=0.2, resend_s=0, report=told)
     ids = submitter.submit(world.lots(1))
@@ -239,7 +239,7 @@ def test_a_block_that_the_node_showed_otherwise_once_is_final_by_its_receipts(
     world: LedgerWorld, store: Store, outbox: Outbox
 ) -> None:
     """Nodes behind one address: that one shows another block does not take the transaction out of its own."""
-    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Told()
+    chain, told = Chain(world.chain.node, DEEP, world.chain.deployment), Texts()
     signer, before = world.admit(outbox), world.count()
     submitter = Submitter(chain, outbox, signer, receipt_grace_s=60, resend_s=60, report=told)
     ids = submitter.submit(world.lots(1))

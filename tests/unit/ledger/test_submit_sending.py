@@ -14,7 +14,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState, SentTransaction
 from millmark.ledger.submit import Submitter, relay, sender
-from tests.support.ledger_world import LedgerWorld, Told, build_world, copy_chain, results, transactions, verify_final
+from tests.support.ledger_world import LedgerWorld, Texts, build_world, copy_chain, results, transactions, verify_final
 
 HOUR_S = 3600.0
 
@@ -273,7 +273,7 @@ def test_records_whose_nonce_something_else_used_go_out_in_the_same_step(
 
 
 def test_each_state_of_a_transaction_is_told(world: LedgerWorld, outbox: Outbox) -> None:
-    signer, told = world.admit(outbox), Told()
+    signer, told = world.admit(outbox), Texts()
     submitter = Submitter(world.chain_with(finality_depth=2), outbox, signer, report=told)
     submitter.submit(world.lots(1))
     submitter.step()

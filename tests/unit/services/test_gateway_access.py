@@ -73,8 +73,8 @@ def token(
 ) -> str:
     key = signer_of(participant).address if kind is CredentialKind.SESSION else b""
     with store.transaction() as connection:
-        desk = AccessRepository(connection)
-        return issue(desk, kind, participant, scopes, now_s=NOW_S - age_s, life_s=900, key=key)[0]
+        repository = AccessRepository(connection)
+        return issue(repository, kind, participant, scopes, now_s=NOW_S - age_s, life_s=900, key=key)[0]
 
 
 Shown = Callable[[Store], str | None]

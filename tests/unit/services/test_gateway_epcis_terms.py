@@ -45,18 +45,18 @@ def row(number: int) -> EpcisEventRow:
 def test_events_are_found_by_what_they_say(store: Store, batches: list[list[list[tuple[str, str]]]], most: int) -> None:
     told: dict[int, list[tuple[str, str]]] = {}
     with scratch(store) as connection:
-        desk = EpcisRepository(connection)
+        commands = EpcisRepository(connection)
         for batch in batches:
-            start = desk.next_numbers()[0]
+            start = commands.next_numbers()[0]
             told |= dict(enumerate(batch, start))
             runs = _terms([event(said) for said in batch], start)
-            desk.add([row(number) for number in range(start, start + len(batch))], runs)
+            commands.add([row(number) for number in range(start, start + len(batch))], runs)
         for field in FIELDS:
             for value in VALUES:
-                found = desk.find(EventQuery((TermCondition((field,), (value,)),), descending=False), None, most)
+                found = commands.find(EventQuery((TermCondition((field,), (value,)),), descending=False), None, most)
                 right = [number for number, said in told.items() if (field, value) in said]
                 assert [one.number for one in found] == right[:most]
-        everything = desk.find(EventQuery((TermCondition(FIELDS, VALUES),), descending=False), None, 100)
+        everything = commands.find(EventQuery((TermCondition(FIELDS, VALUES),), descending=False), None, 100)
         assert [one.number for one in everything] == [number for number, said in told.items() if said]
 
 

@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Commands:
     store: Store
     caller: Caller
     routes: list[Asked]
@@ -72,7 +72,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     for site in open_site(tmp_path_factory.mktemp("json")):
         chain = site.world.chain
         app = create_gateway(
@@ -84,7 +84,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
                 relay=Relay(chain, chain, site.store, site.signer),
             )
         )
-        yield Desk(site.store, Caller(app), list(_taking_json(app)))
+        yield Commands(site.store, Caller(app), list(_taking_json(app)))
 
 
 def _taking_json(app: Any) -> Iterator[Asked]:
@@ -111,24 +111,24 @@ def doubled(body: Any) -> Iterator[bytes]:
                 yield whole.replace('"INNER"', text.decode()).encode()
 
 
-def test_a_member_that_is_there_twice_is_refused_by_every_route(desk: Desk, tell: Tell) -> None:
-    before, cases = desk.rows(), 0
-    for asked in desk.routes:
+def test_a_member_that_is_there_twice_is_refused_by_every_route(commands: Commands, tell: Tell) -> None:
+    before, cases = commands.rows(), 0
+    for asked in commands.routes:
         for media_type in {*asked.media_types, "application/json; charset=utf-8"}:
             for body in doubled(asked.body):
-                status, problem = desk.ask(asked, body, media_type)
+                status, problem = commands.ask(asked, body, media_type)
                 assert status == 400, (asked, body, problem)
                 assert "more than once" in problem["detail"], (asked, problem)
                 assert problem["hint"], asked
                 cases += 1
-    assert desk.rows() == before
-    tell(f"{cases} bodies with a member twice refused by {len(desk.routes)} routes")
-    assert len(desk.routes) > 55
+    assert commands.rows() == before
+    tell(f"{cases} bodies with a member twice refused by {len(commands.routes)} routes")
+    assert len(commands.routes) > 55
 
 
-def test_the_same_bodies_with_each_member_once_are_not_refused_for_it(desk: Desk) -> None:
-    for asked in desk.routes:
-        status, problem = desk.ask(asked, json.dumps(asked.body).encode(), asked.media_types[0])
+def test_the_same_bodies_with_each_member_once_are_not_refused_for_it(commands: Commands) -> None:
+    for asked in commands.routes:
+        status, problem = commands.ask(asked, json.dumps(asked.body).encode(), asked.media_types[0])
         assert status != 500, (asked, problem)
         assert "more than once" not in problem.get("detail", ""), asked
 
@@ -146,17 +146,19 @@ def test_the_same_bodies_with_each_member_once_are_not_refused_for_it(desk: Desk
         (b"[" * 20_000, "nested more than 64"),
     ],
 )
-def test_what_two_readers_read_differently_is_refused_with_its_cause(desk: Desk, body: bytes, detail: str) -> None:
-    status, problem = desk.ask(Asked("POST", "/v1/lots/receive", None, ()), body, "application/json")
+def test_what_two_readers_read_differently_is_refused_with_its_cause(
+    commands: Commands, body: bytes, detail: str
+) -> None:
+    status, problem = commands.ask(Asked("POST", "/v1/lots/receive", None, ()), body, "application/json")
     assert (status, problem["type"]) == (400, "urn:millmark:problem:json-not-canonical")
     assert detail in problem["detail"]
     assert problem["hint"]
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"])
-def test_json_that_is_not_declared_as_such_records_nothing(desk: Desk, media_type: str) -> None:
-    before = desk.rows()
+def test_json_that_is_not_declared_as_such_records_nothing(commands: Commands, media_type: str) -> None:
+    before = commands.rows()
     body = {"identifier": "urn:example:bar-9", "quantity": 1, "unit": "H87"}
-    status, _ = desk.ask(Asked("POST", "/v1/lots/receive", None, ()), json.dumps(body).encode(), media_type)
+    status, _ = commands.ask(Asked("POST", "/v1/lots/receive", None, ()), json.dumps(body).encode(), media_type)
     assert status == 422
-    assert desk.rows() == before
+    assert commands.rows() == before

@@ -44,7 +44,7 @@ def world() -> LedgerWorld:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """For what records nothing."""
     yield from open_site(tmp_path_factory.mktemp("desk"))
 
@@ -63,11 +63,11 @@ def _identity(creator: int, kind: SubjectKind, identifier: str) -> Identity:
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
-def test_examples_are_bodies_that_make_the_record(write: Write, desk: Site) -> None:
+def test_examples_are_bodies_that_make_the_record(write: Write, commands: Site) -> None:
     body = body_of(write.kind, write.found.given, write.found.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     members = body.model_validate(dict(write.example)).model_dump()
-    with open_reader(desk.store) as reader:
-        name = None if write.names is None else partial(_identity, desk.number, write.names)
+    with open_reader(commands.store) as reader:
+        name = None if write.names is None else partial(_identity, commands.number, write.names)
         builder = Builder(reader.rows, name, lambda: bytes(32))
         if all(name in members for name in write.found.asks) and write.found.find is None:
             assert isinstance(builder.build(write.kind, members, {}), write.kind)
@@ -227,18 +227,18 @@ def test_an_order_for_a_product_is_placed_and_revised_as_its_route_says(site: Si
     ],
 )
 def test_a_specification_that_its_product_does_not_allow_is_not_recorded(
-    change: dict[str, Any], code: str, refused: str, desk: Site
+    change: dict[str, Any], code: str, refused: str, commands: Site
 ) -> None:
     """Whether the product is in the document, or one that the gateway knows."""
-    terms = _ordered(desk)
+    terms = _ordered(commands)
     changed = {"specification": {**terms["claims"]["specification"], **change.get("specification", {})}}
     document = {**terms["claims"], **change, **changed}
     claims = {name: value for name, value in document.items() if value is not None}
-    answer = desk.post("/v1/orders", {"identifier": "urn:example:x", "terms": {**terms, "claims": claims}})
+    answer = commands.post("/v1/orders", {"identifier": "urn:example:x", "terms": {**terms, "claims": claims}})
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (400, f"urn:millmark:problem:{code}"), problem
     assert refused in problem["detail"]
-    assert "PlaceOrder" not in {one["kind"] for one in desk.caller.ask("/v1/records").json()["items"]}
+    assert "PlaceOrder" not in {one["kind"] for one in commands.caller.ask("/v1/records").json()["items"]}
 
 
 def test_a_specification_of_a_product_that_nobody_here_knows_is_taken_as_it_is(site: Site) -> None:
@@ -427,22 +427,22 @@ RECEIVE: dict[str, Any] = {"identifier": "urn:example:x", "quantity": 1, "unit":
         ({**RECEIVE, "claims": {}, "claims_root": "0x" + "11" * 32}, 400),
     ],
 )
-def test_bodies_that_record_nothing(desk: Site, body: object, status: int) -> None:
-    assert desk.post("/v1/lots/receive", body).status_code == status
-    assert Outbox(desk.store).counts().get("queued", 0) == 0
+def test_bodies_that_record_nothing(commands: Site, body: object, status: int) -> None:
+    assert commands.post("/v1/lots/receive", body).status_code == status
+    assert Outbox(commands.store).counts().get("queued", 0) == 0
 
 
 @pytest.mark.parametrize("day", ["2026-02-30T00:00:00Z", "1969-12-31T23:59:59Z"])
-def test_days_that_there_are_not(desk: Site, day: str) -> None:
+def test_days_that_there_are_not(commands: Site, day: str) -> None:
     body = {"defective_since": day}
-    assert desk.post("/v1/models/1/withdraw", body).status_code == 400
+    assert commands.post("/v1/models/1/withdraw", body).status_code == 400
 
 
-def test_what_the_path_names_must_be_there_where_the_index_is_asked(desk: Site) -> None:
-    assert desk.post("/v1/assignments/99999/accept", {}).status_code == 404
-    assert desk.post("/v1/certificates/99999/revoke", {}).status_code == 404
-    assert desk.post(f"/v1/orders/0x{'11' * 32}/revisions/7/accept", {}).status_code == 404
-    assert desk.caller.ask("/v1/records/99999").status_code == 404
+def test_what_the_path_names_must_be_there_where_the_index_is_asked(commands: Site) -> None:
+    assert commands.post("/v1/assignments/99999/accept", {}).status_code == 404
+    assert commands.post("/v1/certificates/99999/revoke", {}).status_code == 404
+    assert commands.post(f"/v1/orders/0x{'11' * 32}/revisions/7/accept", {}).status_code == 404
+    assert commands.caller.ask("/v1/records/99999").status_code == 404
 
 
 def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
@@ -454,23 +454,23 @@ def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
-def test_no_body_takes_a_member_that_it_does_not_have(write: Write, desk: Site) -> None:
+def test_no_body_takes_a_member_that_it_does_not_have(write: Write, commands: Site) -> None:
     """Mass assignment: in every body and in every struct of it."""
     example = dict(dict(write.example))
     path = write.path.replace("{subject}", "0x" + "77" * 32).replace("{id}", "9")
     for name in ("participant", "signer", "sequence", "state", "custodian", "owner", "key", "__proto__"):
         if name in example:
             continue
-        assert desk.post(path, {**example, name: 1}).status_code == 422
+        assert commands.post(path, {**example, name: 1}).status_code == 422
         for member, value in example.items():
             if isinstance(value, dict) and member in ("terms",):
-                assert desk.post(path, {**example, member: {**value, name: 1}}).status_code == 422
+                assert commands.post(path, {**example, member: {**value, name: 1}}).status_code == 422
             if isinstance(value, list) and isinstance(value[0], dict):
-                assert desk.post(path, {**example, member: [{**value[0], name: 1}]}).status_code == 422
+                assert commands.post(path, {**example, member: [{**value[0], name: 1}]}).status_code == 422
 
 
-def test_body_examples_fit_the_document(desk: Site) -> None:
-    document = desk.caller.ask("/openapi.json").json()
+def test_body_examples_fit_the_document(commands: Site) -> None:
+    document = commands.caller.ask("/openapi.json").json()
     checked = 0
     for taken in document["paths"].values():
         for operation in taken.values():

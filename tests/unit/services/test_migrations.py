@@ -17,8 +17,8 @@ from millmark.ledger.store.postgresql import prepare_partition
 from millmark.ledger.store.schema import LEDGER, read_revisions
 from millmark.services.directory import DirectoryRepository
 from millmark.services.directory.repository import DirectoryState
-from millmark.services.planning.papers import list_shown, parse_seal, read_part, read_plan
 from millmark.services.planning.reading import find_claims
+from millmark.services.planning.stream_entries import list_shown, parse_seal, read_part, read_plan
 from millmark.services.store import SERVICES, open_store
 from tests.support.schemas import find_differences, list_partition_names, list_partitioned
 from tests.unit.services.test_store import declare_tables

@@ -84,7 +84,7 @@ ORIGIN = "https://gateway.example:8600"
 
 
 @dataclass
-class Office:
+class Company:
     site: Site
     provider: FakeProvider = field(default_factory=lambda: FakeProvider(NOW))
     people: People = field(init=False)
@@ -107,27 +107,27 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
+def company(tmp_path: Path) -> Iterator[Company]:
     for site in open_site(tmp_path):
-        yield Office(site)
+        yield Company(site)
 
 
-def test_an_invited_account_signs_in_from_then_on(office: Office) -> None:
-    office.sign_in(office.invited(PersonRole.RECORDER))
-    principal = authenticate(office.site.store, office.sign_in(), now_s=NOW, owner=office.site.number)
+def test_an_invited_account_signs_in_from_then_on(company: Company) -> None:
+    company.sign_in(company.invited(PersonRole.RECORDER))
+    principal = authenticate(company.site.store, company.sign_in(), now_s=NOW, owner=company.site.number)
     assert (principal.person, principal.name, principal.owner) == (1, "Ada", True)
 
 
-def test_an_account_that_nobody_invited_stays_outside(office: Office) -> None:
-    office.sign_in(office.invited())
-    office.provider.subject = "mallory"
+def test_an_account_that_nobody_invited_stays_outside(company: Company) -> None:
+    company.sign_in(company.invited())
+    company.provider.subject = "mallory"
     with pytest.raises(SignInError, match="nobody was invited with this account"):
-        office.sign_in()
-    office.provider.subject = "ada"
-    office.people.invite("Boss", PersonRole.ADMINISTRATOR, now_s=NOW)
-    office.people.remove(1, NOW)
+        company.sign_in()
+    company.provider.subject = "ada"
+    company.people.invite("Boss", PersonRole.ADMINISTRATOR, now_s=NOW)
+    company.people.remove(1, NOW)
     with pytest.raises(SignInError, match="nobody was invited with this account"):
-        office.sign_in()
+        company.sign_in()
 
 
 @pytest.mark.parametrize(
@@ -151,35 +151,35 @@ def test_an_account_that_nobody_invited_stays_outside(office: Office) -> None:
         ({"sub": "å"}, "names nobody"),
     ],
 )
-def test_a_lie_is_refused(office: Office, claims: dict[str, Any], said: str) -> None:
-    office.sign_in(office.invited())
-    office.provider.claims = claims
+def test_a_lie_is_refused(company: Company, claims: dict[str, Any], said: str) -> None:
+    company.sign_in(company.invited())
+    company.provider.claims = claims
     with pytest.raises(SignInError, match=said):
-        office.sign_in()
+        company.sign_in()
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "nonce", "exp", "iat", "sub"])
-def test_a_token_without_a_claim_is_refused(office: Office, name: str) -> None:
-    office.sign_in(office.invited())
-    office.provider.left_out = (name,)
+def test_a_token_without_a_claim_is_refused(company: Company, name: str) -> None:
+    company.sign_in(company.invited())
+    company.provider.left_out = (name,)
     with pytest.raises(SignInError):
-        office.sign_in()
+        company.sign_in()
 
 
-def test_keys_may_change(office: Office) -> None:
-    office.sign_in(office.invited())
-    office.provider.key = RSAKey.generate_key(2048, {"kid": "second"})
-    assert office.sign_in()
-    assert office.provider.asked.count("/keys") == 2  # fetched again for the unknown one, and only then
+def test_keys_may_change(company: Company) -> None:
+    company.sign_in(company.invited())
+    company.provider.key = RSAKey.generate_key(2048, {"kid": "second"})
+    assert company.sign_in()
+    assert company.provider.asked.count("/keys") == 2  # fetched again for the unknown one, and only then
 
 
 @pytest.mark.parametrize("kid", ["first", "other"])
-def test_a_token_by_a_key_that_is_not_the_providers_is_refused(office: Office, kid: str) -> None:
-    office.sign_in(office.invited())
-    office.provider.published = office.provider.key
-    office.provider.key = RSAKey.generate_key(2048, {"kid": kid})
+def test_a_token_by_a_key_that_is_not_the_providers_is_refused(company: Company, kid: str) -> None:
+    company.sign_in(company.invited())
+    company.provider.published = company.provider.key
+    company.provider.key = RSAKey.generate_key(2048, {"kid": kid})
     with pytest.raises(SignInError, match="ID token was refused"):
-        office.sign_in()
+        company.sign_in()
 
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
@@ -196,39 +196,39 @@ def test_a_token_by_a_key_that_is_not_the_providers_is_refused(office: Office, k
     ],
     ids=["fails", "redirects", "no JSON", "a list", "empty", "endless", "deep"],
 )
-def test_a_broken_provider_keeps_people_out(office: Office, path: str, answer: httpx.Response) -> None:
-    code = office.invited()
-    office.provider.answers = {path: answer}
+def test_a_broken_provider_keeps_people_out(company: Company, path: str, answer: httpx.Response) -> None:
+    code = company.invited()
+    company.provider.answers = {path: answer}
     with pytest.raises((ProviderError, SignInError)):
-        office.sign_in(code)
-    office.provider.answers = {}
-    assert Office(office.site, FakeProvider(NOW)).sign_in(code)  # the invitation was not spent
+        company.sign_in(code)
+    company.provider.answers = {}
+    assert Company(company.site, FakeProvider(NOW)).sign_in(code)  # the invitation was not spent
 
 
-def test_a_mistake_of_the_provider_is_not_remembered(office: Office) -> None:
-    office.provider.answers = {"/.well-known/openid-configuration": httpx.Response(200, json={})}
+def test_a_mistake_of_the_provider_is_not_remembered(company: Company) -> None:
+    company.provider.answers = {"/.well-known/openid-configuration": httpx.Response(200, json={})}
     with pytest.raises(ProviderError, match="describes another issuer"):
-        office.openid.begin(NOW)
-    office.provider.answers = {}
-    assert office.sign_in(office.invited())
+        company.openid.begin(NOW)
+    company.provider.answers = {}
+    assert company.sign_in(company.invited())
 
 
-def test_an_account_that_somebody_has_takes_no_second_invitation(office: Office) -> None:
-    office.sign_in(office.invited())
-    code = office.invited()
+def test_an_account_that_somebody_has_takes_no_second_invitation(company: Company) -> None:
+    company.sign_in(company.invited())
+    code = company.invited()
     with pytest.raises(SignInError, match="is somebody's here already"):
-        office.sign_in(code)
-    office.provider.subject = "grace"
-    assert office.sign_in(code)  # it was not spent
+        company.sign_in(code)
+    company.provider.subject = "grace"
+    assert company.sign_in(code)  # it was not spent
 
 
-def test_a_provider_that_is_down_is_named(office: Office) -> None:
+def test_a_provider_that_is_down_is_named(company: Company) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
     client = httpx.Client(transport=httpx.MockTransport(fail))
     provider = Provider(ISSUER, CLIENT, SECRET)
-    openid = OpenId(office.site.store, office.people, provider, ORIGIN, lambda: b"k" * 32, client)
+    openid = OpenId(company.site.store, company.people, provider, ORIGIN, lambda: b"k" * 32, client)
     with pytest.raises(ProviderError, match="did not answer: ConnectError; sign in with a passkey"):
         openid.begin(NOW)
 
@@ -236,19 +236,19 @@ def test_a_provider_that_is_down_is_named(office: Office) -> None:
 @pytest.mark.parametrize(
     "endpoint", ["http://login.example/auth", "", None, "javascript:alert(1)", "https://[", "ftp://localhost/auth"]
 )
-def test_an_endpoint_without_https_is_not_used(office: Office, endpoint: object) -> None:
-    office.provider.answers["/.well-known/openid-configuration"] = httpx.Response(
+def test_an_endpoint_without_https_is_not_used(company: Company, endpoint: object) -> None:
+    company.provider.answers["/.well-known/openid-configuration"] = httpx.Response(
         200, json={"issuer": ISSUER, "authorization_endpoint": endpoint}
     )
     with pytest.raises(ProviderError, match="names no authorization_endpoint by https"):
-        office.openid.begin(NOW)
+        company.openid.begin(NOW)
 
 
-def test_the_answer_is_for_the_browser_that_asked_once_and_in_time(office: Office) -> None:
-    office.sign_in(office.invited())
-    address, kept = office.openid.begin(NOW)
-    code, state = office.provider.visit(address)
-    _, others = office.openid.begin(NOW)
+def test_the_answer_is_for_the_browser_that_asked_once_and_in_time(company: Company) -> None:
+    company.sign_in(company.invited())
+    address, kept = company.openid.begin(NOW)
+    code, state = company.provider.visit(address)
+    _, others = company.openid.begin(NOW)
     for state_, kept_, now_s in (
         (state, others, NOW),
         (state, "", NOW),
@@ -256,11 +256,11 @@ def test_the_answer_is_for_the_browser_that_asked_once_and_in_time(office: Offic
         ("x", "x", NOW),
     ):
         with pytest.raises(SignInError, match="not to a question of this browser, or is too old"):
-            office.openid.finish(code, state_, kept_, now_s)
-    office.openid.finish(code, state, kept, NOW)
-    code, _ = office.provider.visit(address)
+            company.openid.finish(code, state_, kept_, now_s)
+    company.openid.finish(code, state, kept, NOW)
+    code, _ = company.provider.visit(address)
     with pytest.raises(SignInError, match="was used before"):
-        office.openid.finish(code, state, kept, NOW)
+        company.openid.finish(code, state, kept, NOW)
 
 
 def test_a_provider_without_https_is_refused_by_the_settings() -> None:

@@ -24,34 +24,34 @@ from millmark.services.commands.login import _is_safe, _keep, await_code, listen
 from tests.support.command_line import Runner
 from tests.support.company_site import open_site
 from tests.support.patience import MAX_S
-from tests.unit.services.test_people import NOW, Office, key
+from tests.unit.services.test_people import NOW, Company, key
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
+def company(tmp_path: Path) -> Iterator[Company]:
     for site in open_site(tmp_path):
-        yield Office(site)
+        yield Company(site)
 
 
-def pairing_of(office: Office, secret: bytes = b"k" * 32) -> Pairing:
-    return Pairing(office.site.store, office.people, lambda: secret)
+def pairing_of(company: Company, secret: bytes = b"k" * 32) -> Pairing:
+    return Pairing(company.site.store, company.people, lambda: secret)
 
 
-def test_the_program_becomes_the_person_who_agreed(office: Office) -> None:
-    office.hire("Ada", PersonRole.RECORDER, key())
-    pairing, verifier = pairing_of(office), new_verifier()
+def test_the_program_becomes_the_person_who_agreed(company: Company) -> None:
+    company.hire("Ada", PersonRole.RECORDER, key())
+    pairing, verifier = pairing_of(company), new_verifier()
     code = pairing.approve(1, challenge_of(verifier), NOW)
-    entered = pairing_of(office).redeem(code, verifier, NOW + 10)
-    who = office.who(entered.token, NOW + 10)
+    entered = pairing_of(company).redeem(code, verifier, NOW + 10)
+    who = company.who(entered.token, NOW + 10)
     assert (who.person, who.name, entered.person.name) == (1, "Ada", "Ada")
     with pytest.raises(SignInError):
         pairing.redeem(code, verifier, NOW + 11)
 
 
-def test_a_code_of_another_program_time_gateway_or_person_is_refused(office: Office) -> None:
-    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
-    office.hire("Ada", PersonRole.READER, key(2))
-    pairing, verifier = pairing_of(office), new_verifier()
+def test_a_code_of_another_program_time_gateway_or_person_is_refused(company: Company) -> None:
+    company.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    company.hire("Ada", PersonRole.READER, key(2))
+    pairing, verifier = pairing_of(company), new_verifier()
     code = pairing.approve(2, challenge_of(verifier), NOW)
     person, nonce, seal = code.split(".")
     forged = [
@@ -60,7 +60,7 @@ def test_a_code_of_another_program_time_gateway_or_person_is_refused(office: Off
         (f"1.{nonce}.{seal}", verifier, NOW),
         (f"{person}.{nonce}.{'0' * 64}", verifier, NOW),
         (f"{person}.{'0' * len(nonce)}.{seal}", verifier, NOW),
-        (pairing_of(office, b"x" * 32).approve(2, challenge_of(verifier), NOW), verifier, NOW),
+        (pairing_of(company, b"x" * 32).approve(2, challenge_of(verifier), NOW), verifier, NOW),
         ("", verifier, NOW),
         ("é" * 99, verifier, NOW),
         (f"{'f' * 8}.{nonce}.{seal}", verifier, NOW),
@@ -68,7 +68,7 @@ def test_a_code_of_another_program_time_gateway_or_person_is_refused(office: Off
     for given, secret, now_s in forged:
         with pytest.raises(SignInError):
             pairing.redeem(given, secret, now_s)
-    office.people.remove(2, NOW)
+    company.people.remove(2, NOW)
     with pytest.raises(SignInError):
         pairing.redeem(code, verifier, NOW)
     with pytest.raises(NotFoundError):

@@ -31,7 +31,7 @@ ORIGIN, HOST = "https://gateway.example:8600", "gateway.example"
 
 
 @dataclass
-class Office:
+class Company:
     """The people of the company of a site, and what they carry."""
 
     site: Site
@@ -52,9 +52,9 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
+def company(tmp_path: Path) -> Iterator[Company]:
     for site in open_site(tmp_path):
-        yield Office(site)
+        yield Company(site)
 
 
 def key(number: int = 1, **changes: object) -> Authenticator:
@@ -64,12 +64,12 @@ def key(number: int = 1, **changes: object) -> Authenticator:
     return made
 
 
-def test_a_person_signs_in_with_the_passkey_that_an_invitation_registered(office: Office) -> None:
+def test_a_person_signs_in_with_the_passkey_that_an_invitation_registered(company: Company) -> None:
     ada = key()
-    first = office.who(office.hire("Ada Lovelace", PersonRole.RECORDER, ada))
-    again = office.who(office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW).token)
+    first = company.who(company.hire("Ada Lovelace", PersonRole.RECORDER, ada))
+    again = company.who(company.passkeys.sign_in(ada.get(company.passkeys.ask_sign_in(NOW)), NOW).token)
     for principal in (first, again):
-        assert (principal.participant, principal.owner, principal.person) == (office.site.number, True, 1)
+        assert (principal.participant, principal.owner, principal.person) == (company.site.number, True, 1)
         assert (principal.name, principal.scopes) == ("Ada Lovelace", PersonRole.RECORDER.scopes)
         assert principal.acting == f"{principal.credential}/person-1"
 
@@ -81,26 +81,26 @@ def test_each_role_may_do_what_those_before_it_may() -> None:
     assert Scope.PEOPLE not in recorder
 
 
-def test_an_invitation_works_once_and_for_a_week(office: Office) -> None:
-    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
-    options = office.passkeys.ask_invited(code, NOW)
-    office.passkeys.register(code, key().create(options), NOW)
+def test_an_invitation_works_once_and_for_a_week(company: Company) -> None:
+    code = company.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+    options = company.passkeys.ask_invited(code, NOW)
+    company.passkeys.register(code, key().create(options), NOW)
     with pytest.raises(SignInError, match="used, has expired, or does not exist"):
-        office.passkeys.ask_invited(code, NOW)
-    late = office.people.invite("Bob", PersonRole.READER, now_s=NOW).code
+        company.passkeys.ask_invited(code, NOW)
+    late = company.people.invite("Bob", PersonRole.READER, now_s=NOW).code
     with pytest.raises(SignInError, match="used, has expired, or does not exist"):
-        office.passkeys.ask_invited(late, NOW + INVITATION_LIFE_S)
+        company.passkeys.ask_invited(late, NOW + INVITATION_LIFE_S)
     for wrong in ("", "x" * 43, code[:-1], "é" * 43):
         with pytest.raises(SignInError, match="used, has expired, or does not exist"):
-            office.people.invitation(wrong, NOW)
-    assert len(office.people.listed()) == 1
+            company.people.invitation(wrong, NOW)
+    assert len(company.people.listed()) == 1
 
 
-def test_a_refused_passkey_does_not_spend_the_invitation(office: Office) -> None:
-    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+def test_a_refused_passkey_does_not_spend_the_invitation(company: Company) -> None:
+    code = company.people.invite("Ada", PersonRole.READER, now_s=NOW).code
     with pytest.raises(SignInError):
-        office.passkeys.register(code, key(verified=False).create(office.passkeys.ask_invited(code, NOW)), NOW)
-    office.passkeys.register(code, key().create(office.passkeys.ask_invited(code, NOW)), NOW)
+        company.passkeys.register(code, key(verified=False).create(company.passkeys.ask_invited(code, NOW)), NOW)
+    company.passkeys.register(code, key().create(company.passkeys.ask_invited(code, NOW)), NOW)
 
 
 @pytest.mark.parametrize(
@@ -112,182 +112,184 @@ def test_a_refused_passkey_does_not_spend_the_invitation(office: Office) -> None
     ],
 )
 def test_a_passkey_of_another_site_or_without_the_person_is_refused(
-    office: Office, changes: dict[str, object], said: str
+    company: Company, changes: dict[str, object], said: str
 ) -> None:
     ada = key()
-    office.hire("Ada", PersonRole.READER, ada)
+    company.hire("Ada", PersonRole.READER, ada)
     for name, value in changes.items():
         setattr(ada, name, value)
     with pytest.raises(SignInError, match=said):
-        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
+        company.passkeys.sign_in(ada.get(company.passkeys.ask_sign_in(NOW)), NOW)
 
 
-def test_an_answer_counts_once_and_in_time(office: Office) -> None:
+def test_an_answer_counts_once_and_in_time(company: Company) -> None:
     ada = key()
-    office.hire("Ada", PersonRole.READER, ada)
-    answer = ada.get(office.passkeys.ask_sign_in(NOW))
-    office.passkeys.sign_in(answer, NOW)
+    company.hire("Ada", PersonRole.READER, ada)
+    answer = ada.get(company.passkeys.ask_sign_in(NOW))
+    company.passkeys.sign_in(answer, NOW)
     with pytest.raises(SignInError):  # the counter says so as well
-        office.passkeys.sign_in(answer, NOW)
+        company.passkeys.sign_in(answer, NOW)
     ada.uses = -1  # an authenticator without a counter, whose answers differ in nothing but the challenge
     with pytest.raises(SignInError):
-        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW + NONCE_LIFE_S)
-    made_up = json.dumps({**json.loads(office.passkeys.ask_sign_in(NOW)), "challenge": "A" * 86})
+        company.passkeys.sign_in(ada.get(company.passkeys.ask_sign_in(NOW)), NOW + NONCE_LIFE_S)
+    made_up = json.dumps({**json.loads(company.passkeys.ask_sign_in(NOW)), "challenge": "A" * 86})
     with pytest.raises(SignInError, match="was not made here, or is too old"):
-        office.passkeys.sign_in(ada.get(made_up), NOW)
-    elsewhere = Passkeys(office.site.store, office.people, ORIGIN).ask_sign_in(NOW)
+        company.passkeys.sign_in(ada.get(made_up), NOW)
+    elsewhere = Passkeys(company.site.store, company.people, ORIGIN).ask_sign_in(NOW)
     with pytest.raises(SignInError, match="was not made here, or is too old"):
-        office.passkeys.sign_in(ada.get(elsewhere), NOW)
+        company.passkeys.sign_in(ada.get(elsewhere), NOW)
 
 
-def test_a_passkey_without_a_counter_cannot_be_replayed(office: Office) -> None:
+def test_a_passkey_without_a_counter_cannot_be_replayed(company: Company) -> None:
     ada = key(uses=-1)
-    office.hire("Ada", PersonRole.READER, ada)
+    company.hire("Ada", PersonRole.READER, ada)
     ada.uses = -1
-    answer = ada.get(office.passkeys.ask_sign_in(NOW))
-    office.passkeys.sign_in(answer, NOW)
+    answer = ada.get(company.passkeys.ask_sign_in(NOW))
+    company.passkeys.sign_in(answer, NOW)
     with pytest.raises(SignInError, match="was used before"):
-        office.passkeys.sign_in(answer, NOW)
+        company.passkeys.sign_in(answer, NOW)
 
 
-def test_a_copied_passkey_is_noticed_by_its_counter(office: Office) -> None:
+def test_a_copied_passkey_is_noticed_by_its_counter(company: Company) -> None:
     ada = key()
-    office.hire("Ada", PersonRole.READER, ada)
+    company.hire("Ada", PersonRole.READER, ada)
     ada.uses = 0
     with pytest.raises(SignInError, match=r"[Cc]ount"):
-        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
+        company.passkeys.sign_in(ada.get(company.passkeys.ask_sign_in(NOW)), NOW)
 
 
-def test_whoever_was_removed_is_out_at_once(office: Office) -> None:
+def test_whoever_was_removed_is_out_at_once(company: Company) -> None:
     boss, ada = key(1), key(2)
-    office.hire("Boss", PersonRole.ADMINISTRATOR, boss)
-    token = office.hire("Ada", PersonRole.RECORDER, ada)
-    office.people.remove(2, NOW)
+    company.hire("Boss", PersonRole.ADMINISTRATOR, boss)
+    token = company.hire("Ada", PersonRole.RECORDER, ada)
+    company.people.remove(2, NOW)
     with pytest.raises(UnauthenticatedError):
-        office.who(token)
+        company.who(token)
     with pytest.raises(SignInError, match="not one of this gateway's people"):
-        office.passkeys.sign_in(ada.get(office.passkeys.ask_sign_in(NOW)), NOW)
-    assert office.people.names() == {1: "Boss", 2: "Ada"}  # the audit log names her still
+        company.passkeys.sign_in(ada.get(company.passkeys.ask_sign_in(NOW)), NOW)
+    assert company.people.names() == {1: "Boss", 2: "Ada"}  # the audit log names her still
     # Her passkey is free for whoever is invited with it next; that is another person.
-    office.hire("Ada again", PersonRole.READER, ada)
-    assert [one.number for one in office.people.listed()] == [1, 3]
+    company.hire("Ada again", PersonRole.READER, ada)
+    assert [one.number for one in company.people.listed()] == [1, 3]
 
 
-def test_what_a_removed_administrator_gave_away_is_worthless(office: Office) -> None:
-    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
-    office.hire("Mallory", PersonRole.ADMINISTRATOR, key(2))
+def test_what_a_removed_administrator_gave_away_is_worthless(company: Company) -> None:
+    company.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    company.hire("Mallory", PersonRole.ADMINISTRATOR, key(2))
     ends: list[Callable[[], None]] = [
-        lambda: office.people.change_role(2, PersonRole.READER),
-        lambda: office.people.remove(2, NOW),
+        lambda: company.people.change_role(2, PersonRole.READER),
+        lambda: company.people.remove(2, NOW),
     ]
     for end in ends:
-        code = office.people.invite("x", PersonRole.ADMINISTRATOR, now_s=NOW, invited_by=2).code
+        code = company.people.invite("x", PersonRole.ADMINISTRATOR, now_s=NOW, invited_by=2).code
         end()
         with pytest.raises(SignInError, match="used, has expired, or does not exist"):
-            office.people.invitation(code, NOW)
+            company.people.invitation(code, NOW)
 
 
-def test_an_invitation_can_be_withdrawn(office: Office) -> None:
-    code = office.people.invite("x", PersonRole.READER, now_s=NOW).code
-    [row] = office.people.open_invitations(NOW)
-    office.people.withdraw(row.digest)
+def test_an_invitation_can_be_withdrawn(company: Company) -> None:
+    code = company.people.invite("x", PersonRole.READER, now_s=NOW).code
+    [row] = company.people.open_invitations(NOW)
+    company.people.withdraw(row.digest)
     with pytest.raises(SignInError, match="used, has expired, or does not exist"):
-        office.people.invitation(code, NOW)
+        company.people.invitation(code, NOW)
     with pytest.raises(NotFoundError):
-        office.people.withdraw(row.digest)
+        company.people.withdraw(row.digest)
 
 
-def test_a_role_changes_open_sessions(office: Office) -> None:
-    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
-    token = office.hire("Ada", PersonRole.RECORDER, key(2))
-    office.people.change_role(2, PersonRole.READER)
-    assert office.who(token).scopes == PersonRole.READER.scopes
+def test_a_role_changes_open_sessions(company: Company) -> None:
+    company.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    token = company.hire("Ada", PersonRole.RECORDER, key(2))
+    company.people.change_role(2, PersonRole.READER)
+    assert company.who(token).scopes == PersonRole.READER.scopes
 
 
-def test_the_last_administrator_stays(office: Office) -> None:
-    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+def test_the_last_administrator_stays(company: Company) -> None:
+    company.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
     with pytest.raises(InputError, match="nobody could invite"):
-        office.people.remove(1, NOW)
+        company.people.remove(1, NOW)
     with pytest.raises(InputError, match="nobody could invite"):
-        office.people.change_role(1, PersonRole.READER)
-    office.hire("Other", PersonRole.ADMINISTRATOR, key(2))
-    office.people.remove(1, NOW)
+        company.people.change_role(1, PersonRole.READER)
+    company.hire("Other", PersonRole.ADMINISTRATOR, key(2))
+    company.people.remove(1, NOW)
 
 
-def test_whoever_lost_every_passkey_comes_back_as_the_same_person(office: Office) -> None:
+def test_whoever_lost_every_passkey_comes_back_as_the_same_person(company: Company) -> None:
     stolen = key(1)
-    token = office.hire("Ada", PersonRole.ADMINISTRATOR, stolen)
-    again = office.people.invite("Someone else", PersonRole.READER, now_s=NOW, person=1)
+    token = company.hire("Ada", PersonRole.ADMINISTRATOR, stolen)
+    again = company.people.invite("Someone else", PersonRole.READER, now_s=NOW, person=1)
     assert (again.name, again.role) == ("Ada", PersonRole.ADMINISTRATOR)  # who comes back is who they were
-    entered = office.passkeys.register(again.code, key(2).create(office.passkeys.ask_invited(again.code, NOW)), NOW)
+    entered = company.passkeys.register(again.code, key(2).create(company.passkeys.ask_invited(again.code, NOW)), NOW)
     assert entered.person.number == 1
     with pytest.raises(UnauthenticatedError):
-        office.who(token)
+        company.who(token)
     with pytest.raises(SignInError):
-        office.passkeys.sign_in(stolen.get(office.passkeys.ask_sign_in(NOW)), NOW)
+        company.passkeys.sign_in(stolen.get(company.passkeys.ask_sign_in(NOW)), NOW)
     with pytest.raises(NotFoundError):
-        office.people.invite("Nobody", PersonRole.READER, now_s=NOW, person=9)
+        company.people.invite("Nobody", PersonRole.READER, now_s=NOW, person=9)
 
 
-def test_the_last_way_in_is_not_removed(office: Office) -> None:
+def test_the_last_way_in_is_not_removed(company: Company) -> None:
     first, second = key(1), key(2)
-    office.hire("Ada", PersonRole.READER, first)
+    company.hire("Ada", PersonRole.READER, first)
     with pytest.raises(SignInError, match="the last way in"):
-        office.passkeys.remove(1, first.id, NOW)
-    elsewhere = office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW).token
-    here = office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW).token
-    office.passkeys.add(1, second.create(office.passkeys.ask_further(1, NOW)), NOW)
-    office.passkeys.remove(1, first.id, NOW, office.who(here).credential)
+        company.passkeys.remove(1, first.id, NOW)
+    elsewhere = company.passkeys.sign_in(first.get(company.passkeys.ask_sign_in(NOW)), NOW).token
+    here = company.passkeys.sign_in(first.get(company.passkeys.ask_sign_in(NOW)), NOW).token
+    company.passkeys.add(1, second.create(company.passkeys.ask_further(1, NOW)), NOW)
+    company.passkeys.remove(1, first.id, NOW, company.who(here).credential)
     with pytest.raises(UnauthenticatedError):
-        office.who(elsewhere)
-    assert office.who(here).person == 1
-    assert [one.id for one in office.passkeys.listed(1)] == [second.id]
+        company.who(elsewhere)
+    assert company.who(here).person == 1
+    assert [one.id for one in company.passkeys.listed(1)] == [second.id]
     with pytest.raises(SignInError):
-        office.passkeys.sign_in(first.get(office.passkeys.ask_sign_in(NOW)), NOW)
+        company.passkeys.sign_in(first.get(company.passkeys.ask_sign_in(NOW)), NOW)
 
 
-def test_a_session_lasts_a_working_day_while_it_is_used(office: Office) -> None:
-    token = office.hire("Ada", PersonRole.READER, key())
+def test_a_session_lasts_a_working_day_while_it_is_used(company: Company) -> None:
+    token = company.hire("Ada", PersonRole.READER, key())
     for now_s in range(NOW, NOW + PERSON_LIFE_S, PERSON_IDLE_S // 2):
-        assert office.who(token, now_s).person == 1
+        assert company.who(token, now_s).person == 1
     with pytest.raises(UnauthenticatedError):
-        office.who(token, NOW + PERSON_LIFE_S)
+        company.who(token, NOW + PERSON_LIFE_S)
 
 
-def test_a_page_that_follows_records_does_not_make_a_session_last(office: Office) -> None:
-    token = office.hire("Ada", PersonRole.READER, key())
+def test_a_page_that_follows_records_does_not_make_a_session_last(company: Company) -> None:
+    token = company.hire("Ada", PersonRole.READER, key())
     for now_s in range(NOW, NOW + PERSON_IDLE_S, 900):
-        authenticate(office.site.store, token, now_s=now_s, owner=office.site.number, passive=True)
+        authenticate(company.site.store, token, now_s=now_s, owner=company.site.number, passive=True)
     with pytest.raises(UnauthenticatedError):
-        office.who(token, NOW + PERSON_IDLE_S)
+        company.who(token, NOW + PERSON_IDLE_S)
 
 
-def test_a_database_that_cannot_be_written_lets_people_read_on(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = office.hire("Ada", PersonRole.READER, key())
+def test_a_database_that_cannot_be_written_lets_people_read_on(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = company.hire("Ada", PersonRole.READER, key())
 
     def refuse(*_: object, **__: object) -> None:
         raise StoreError("the disk is full", hint="free space")
 
     with monkeypatch.context() as patch:
         patch.setattr(AccessRepository, "prolong", refuse)
-        assert office.who(token, NOW + PERSON_IDLE_S - 1).person == 1
+        assert company.who(token, NOW + PERSON_IDLE_S - 1).person == 1
     with pytest.raises(UnauthenticatedError):
-        office.who(token, NOW + PERSON_IDLE_S)
+        company.who(token, NOW + PERSON_IDLE_S)
 
 
-def test_who_enters_is_named_in_the_audit_log(office: Office) -> None:
+def test_who_enters_is_named_in_the_audit_log(company: Company) -> None:
     found = key()
-    code = office.people.invite("Ada", PersonRole.READER, now_s=NOW).code
-    entered = office.passkeys.register(code, found.create(office.passkeys.ask_invited(code, NOW)), NOW)
-    who = office.who(entered.token)
+    code = company.people.invite("Ada", PersonRole.READER, now_s=NOW).code
+    entered = company.passkeys.register(code, found.create(company.passkeys.ask_invited(code, NOW)), NOW)
+    who = company.who(entered.token)
     assert entered.principal.acting == who.acting == f"{who.credential}/person-1"
     assert (entered.principal.participant, entered.principal.scopes) == (who.participant, frozenset())
 
 
-def test_a_webhook_ends_with_the_person_who_had_it(office: Office) -> None:
-    office.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
-    token, store = office.hire("Ada", PersonRole.RECORDER, key(2)), office.site.store
-    who = office.who(token)
+def test_a_webhook_ends_with_the_person_who_had_it(company: Company) -> None:
+    company.hire("Boss", PersonRole.ADMINISTRATOR, key(1))
+    token, store = company.hire("Ada", PersonRole.RECORDER, key(2)), company.site.store
+    who = company.who(token)
     subscriptions = Subscriptions(store)
     made = subscriptions.add(
         Subscriber(who.participant or 0, True, who.credential), "https://erp.example/in", now_ms=NOW * 1000
@@ -302,18 +304,18 @@ def test_a_webhook_ends_with_the_person_who_had_it(office: Office) -> None:
             return dispatcher._access_ended(connection, row)
 
     assert ended() == ""
-    office.people.change_role(who.person, PersonRole.READER)
+    company.people.change_role(who.person, PersonRole.READER)
     assert "may no longer receive records" in ended()
-    office.people.change_role(who.person, PersonRole.RECORDER)
+    company.people.change_role(who.person, PersonRole.RECORDER)
     assert ended() == ""
-    office.people.remove(who.person, NOW)
+    company.people.remove(who.person, NOW)
     assert "was removed" in ended()
 
 
-def test_a_session_that_nobody_uses_ends(office: Office) -> None:
-    token = office.hire("Ada", PersonRole.READER, key())
+def test_a_session_that_nobody_uses_ends(company: Company) -> None:
+    token = company.hire("Ada", PersonRole.READER, key())
     with pytest.raises(UnauthenticatedError):
-        office.who(token, NOW + PERSON_IDLE_S)
+        company.who(token, NOW + PERSON_IDLE_S)
 
 
 def test_a_session_never_gets_shorter_by_its_use() -> None:
@@ -324,10 +326,10 @@ def test_a_session_never_gets_shorter_by_its_use() -> None:
         assert expires <= slide(issued, expires, now_s) <= issued + PERSON_LIFE_S
 
 
-def test_hostile_answers_are_refused_and_never_fail_otherwise(office: Office) -> None:
+def test_hostile_answers_are_refused_and_never_fail_otherwise(company: Company) -> None:
     ada, rng = key(), Random(2)  # noqa: S311  # as above
-    office.hire("Ada", PersonRole.READER, ada)
-    good = ada.get(office.passkeys.ask_sign_in(NOW))
+    company.hire("Ada", PersonRole.READER, ada)
+    good = ada.get(company.passkeys.ask_sign_in(NOW))
     for _ in range(300):
         changed = bytearray(good.encode())
         for _ in range(rng.choice((1, 2, 20))):
@@ -335,10 +337,10 @@ def test_hostile_answers_are_refused_and_never_fail_otherwise(office: Office) ->
         if _meaning(changed.decode()) == _meaning(good):
             continue
         with pytest.raises(MillmarkError):
-            office.passkeys.sign_in(changed.decode(), NOW)
+            company.passkeys.sign_in(changed.decode(), NOW)
     for text in ("", "{}", "[]", "null", "x" * 20_000, '{"id": 1}', good.replace("clientDataJSON", "clientData")):
         with pytest.raises(SignInError):
-            office.passkeys.sign_in(text, NOW)
+            company.passkeys.sign_in(text, NOW)
 
 
 def _meaning(text: str) -> object:
@@ -362,5 +364,5 @@ def _meaning(text: str) -> object:
         ("https://[2001:db8::1]:8600", False),
     ],
 )
-def test_passkeys_are_offered_where_browsers_have_them(office: Office, origin: str, possible: bool) -> None:
-    assert Passkeys(office.site.store, office.people, origin).possible is possible
+def test_passkeys_are_offered_where_browsers_have_them(company: Company, origin: str, possible: bool) -> None:
+    assert Passkeys(company.site.store, company.people, origin).possible is possible

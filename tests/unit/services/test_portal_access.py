@@ -362,6 +362,6 @@ def test_an_unknown_key_is_offered_a_message_as_any(site: Site) -> None:
 
 def test_a_bearer_of_a_scope_too_small_sees_nothing(site: Site) -> None:
     with site.store.transaction() as connection:
-        desk, key = AccessRepository(connection), signer_of(BUYER).address
-        token, _ = issue(desk, CredentialKind.SESSION, BUYER, [Scope.STATUS], now_s=NOW_S, life_s=900, key=key)
+        commands, key = AccessRepository(connection), signer_of(BUYER).address
+        token, _ = issue(commands, CredentialKind.SESSION, BUYER, [Scope.STATUS], now_s=NOW_S, life_s=900, key=key)
     assert with_token(site, token).get("/portal/orders").status_code == 404

@@ -24,7 +24,7 @@ from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.handover.table import TABLE, Gets
 from millmark.services.portal.acting.pages import RecordPages
-from millmark.services.portal.acting.things import Desk, Wish
+from millmark.services.portal.acting.things import FormRecorder, Wish
 from millmark.services.portal.pages import read_catalogues
 from tests.support.company_site import ActingSite, open_acting_site
 from tests.support.gateway_client import HOST, Browser, Caller, act, fields_of, read
@@ -169,14 +169,14 @@ def test_a_form_sent_twice_makes_one_record(site: ActingSite) -> None:
 def test_a_form_sent_several_times_at_once_makes_one_record(site: ActingSite) -> None:
     """As a person who presses the button twice: each answer leads to the same record."""
     order = place(site)
-    desk: Desk = site.portal.app.state.portal.acting.desk
-    body = desk.body("acceptOrder").model_validate({"claims": {"note": "x"}})
+    recorder: FormRecorder = site.portal.app.state.portal.acting.recorder
+    body = recorder.body("acceptOrder").model_validate({"claims": {"note": "x"}})
     wish = Wish("acceptOrder", "k" * 32, {"subject": f"0x{order}"}, body)
     caller = Principal(site.number, int(ALL_ROLES), frozenset(Scope), "", owner=True, expires_at=0)
     with ThreadPoolExecutor(4) as pool:
-        numbers = set(pool.map(lambda _: desk.record(wish, caller), range(8)))
+        numbers = set(pool.map(lambda _: recorder.record(wish, caller), range(8)))
     assert len(numbers) == 1
-    assert desk.find(wish, caller) in numbers
+    assert recorder.find(wish, caller) in numbers
     site.send()
     assert state_of(site, order) is OrderState.ACCEPTED
 

@@ -89,13 +89,13 @@ def test_of_named_acts_no_others_are_asked(world: World) -> None:
     def refuse(_: Scene) -> bool:
         raise AssertionError("asked")
 
-    class Desk:
+    class Commands:
         def may(self, *_: object) -> bool:
             return True
 
     costly, wanted = (Form("quarantineLot", name, About.LOT) for name in ("costly", "wanted"))
     staged = {"costly": Staged(costly, offered=refuse), "wanted": Staged(wanted)}
-    acting = Acting(world.store, Desk(), staged)  # type: ignore[arg-type]  # it is asked for permissions alone
+    acting = Acting(world.store, Commands(), staged)  # type: ignore[arg-type]  # it is asked for permissions alone
     with open_reader(world.store) as reader:
         scene = Scene(reader, find_thing(reader, About.LOT, world.lots["hip 1"].hex(), ""), SMITH)
         assert [one.name for one in acting.offers(None, scene, "wanted")] == ["wanted"]  # type: ignore[arg-type]  # as above

@@ -130,8 +130,8 @@ class Planning:
         self.send()
 
     def assignments(self) -> list[AssignmentRow]:
-        with reading(self.site.store) as shelf:
-            return shelf.rows.find(AssignmentRow)
+        with reading(self.site.store) as tables:
+            return tables.rows.find(AssignmentRow)
 
 
 def make_here(task: Task) -> Made:
@@ -249,8 +249,8 @@ def test_what_a_certificate_failed_is_done_again_as_a_row_of_the_next_plan(plann
     _propose_and_agree(planning, path)
     [_, second, again] = planning.assignments()
     assert (again.operation, again.state, second.state) == (0, AssignmentState.ACCEPTED, AssignmentState.ACCEPTED)
-    with reading(site.store) as shelf:
-        found = find_row(shelf.book, again)
+    with reading(site.store) as tables:
+        found = find_row(tables.book, again)
     assert found is not None
     assert found.rework == 1
     shown = _plan_page(planning, path)
@@ -336,9 +336,9 @@ def _accept(planning: Planning) -> None:
     planning.send()
     rows = planning.assignments()
     assert [one.state for one in rows] == [AssignmentState.ACCEPTED] * 2
-    with reading(planning.site.store) as shelf:
+    with reading(planning.site.store) as tables:
         for row in rows:
-            proposed = find_row(shelf.book, row)
+            proposed = find_row(tables.book, row)
             assert proposed is not None
             assert proposed.root == row.claims_root, "the acceptance commits to the row that was proposed"
     assert "No row waits for your answer." in read(person.get(OFFERS).text)
@@ -371,10 +371,10 @@ def _report_down(planning: Planning) -> int:
     done = [person.post(f"{path}/down", sent) for _ in range(2)]
     assert done[0].headers["location"] == done[1].headers["location"], "sent twice"
     planning.send()
-    with reading(planning.site.store) as shelf:
-        stream = shelf.stream(planning.site.number, planning.machine)
-        entry = shelf.book.latest_evidence(stream.subject)
-        anchor = shelf.rows.latest(AnchorRow, "sequence", 1, stream=stream.subject)[0]
+    with reading(planning.site.store) as tables:
+        stream = tables.stream(planning.site.number, planning.machine)
+        entry = tables.book.latest_evidence(stream.subject)
+        anchor = tables.rows.latest(AnchorRow, "sequence", 1, stream=stream.subject)[0]
     assert entry == {"cause": "machine-down", "machine": planning.machine, "text": TEXT, "at": planning.now_s()}
     assert (anchor.size, anchor.root) == (stream.anchored, stream_root(planning, stream.subject, stream.anchored))
     assert [one.state for one in planning.assignments()] == [AssignmentState.ACCEPTED] * 2
@@ -382,8 +382,8 @@ def _report_down(planning: Planning) -> int:
 
 
 def stream_root(planning: Planning, stream: bytes, size: int) -> bytes:
-    with reading(planning.site.store) as shelf:
-        return Tree(shelf.book.leaves(stream, size)).root()
+    with reading(planning.site.store) as tables:
+        return Tree(tables.book.leaves(stream, size)).root()
 
 
 def _fail(planning: Planning, path: str, record: int) -> None:
@@ -423,7 +423,7 @@ def test_what_a_call_cannot_be_made_of_is_said_and_nothing_is_written(planning: 
 def test_nothing_is_written_while_nothing_can_be_recorded(planning: Planning, monkeypatch: pytest.MonkeyPatch) -> None:
     person = planning.person
     sent = {**fields_of(planning.summarise().text, PLANNER), "step": "record"}
-    recorder = planning.site.portal.app.state.portal.workshop.desk._service.recorder
+    recorder = planning.site.portal.app.state.portal.workshop.commands._service.recorder
 
     def refuse() -> None:
         raise TryLaterError("the outbox is being compared with the ledger", retry_after_s=1)
@@ -432,15 +432,15 @@ def test_nothing_is_written_while_nothing_can_be_recorded(planning: Planning, mo
         patched.setattr(recorder, "verify_current", refuse)
         refused = person.post(PLANNER, sent)
     assert (refused.status_code, fields_of(refused.text, PLANNER)["key"]) == (400, sent["key"])
-    with reading(planning.site.store) as shelf:
-        stream = shelf.stream(planning.site.number, None)
-        assert shelf.book.evidence_size(stream.subject) == 0
+    with reading(planning.site.store) as tables:
+        stream = tables.stream(planning.site.number, None)
+        assert tables.book.evidence_size(stream.subject) == 0
     done = [person.post(PLANNER, sent) for _ in range(2)]
     assert done[0].headers["location"] == done[1].headers["location"]
     planning.send()
-    with reading(planning.site.store) as shelf:
-        stream = shelf.stream(planning.site.number, None)
-        assert (stream.anchored, shelf.book.evidence_size(stream.subject)) == (1, 1)
+    with reading(planning.site.store) as tables:
+        stream = tables.stream(planning.site.number, None)
+        assert (stream.anchored, tables.book.evidence_size(stream.subject)) == (1, 1)
 
 
 def test_offers_follow_the_calendar_and_can_be_withdrawn(planning: Planning) -> None:
@@ -504,9 +504,9 @@ def test_a_report_goes_to_the_feedback_of_the_gateway_once(planning: Planning) -
     repeated = again.post(f"{path}/down", {**sent, **form, "key": sent["key"], "text": TEXT, "step": "record"})
     assert repeated.status_code == 303, "also after a restart"
     planning.send()
-    with reading(site.store) as shelf:
-        [cause] = show_page(FeedbackRepository(shelf.connection), None, 10)
-        row = shelf.rows.get(AssignmentRow, proposed)
+    with reading(site.store) as tables:
+        [cause] = show_page(FeedbackRepository(tables.connection), None, 10)
+        row = tables.rows.get(AssignmentRow, proposed)
     assert (cause.kind, cause.machine, cause.text) == ("machine-down", number, TEXT)
     assert row is not None
     assert row.state == AssignmentState.DECLINED

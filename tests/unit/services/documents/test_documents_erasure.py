@@ -31,10 +31,10 @@ def shared(tmp_path: Path) -> Iterator[SharedWorld]:
 def secrets_of(shared: SharedWorld, id_: str) -> dict[str, bytes]:
     """Whatever would open a document or its commitment, as it is stored."""
     with shared.store.reading() as connection:
-        desk, book = DocumentRepository(connection), Book(connection)
+        commands, book = DocumentRepository(connection), Book(connection)
         found: dict[str, bytes] = {"name": NAME.encode()}
-        for row in desk.versions([id_]):
-            piece = desk.piece(id_, row.version, 0)
+        for row in commands.versions([id_]):
+            piece = commands.piece(id_, row.version, 0)
             document = book.document(row.root)
             assert piece is not None
             assert document is not None

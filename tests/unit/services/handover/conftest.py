@@ -18,7 +18,7 @@ Readable = dict[str, dict[str, set[str]]]
 
 
 @dataclass
-class Told:
+class Delivered:
     """The companies after a story, what each could read at each moment of it, and what was handed over."""
 
     apart: Apart
@@ -57,7 +57,7 @@ class Told:
         return next(one for one in self.apart.homes.values() if one.company.name.lower().startswith(word))
 
 
-def _plan(told: Told) -> None:
+def _plan(told: Delivered) -> None:
     """A second order is called for, offered on by two makers, and planned; the auditor reads the offers."""
     planned = told.planned = Planned(told.apart)
     planned.equip()
@@ -94,9 +94,9 @@ def _offer_badly(planned: Planned) -> None:
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivered]:
     apart = found_apart(tmp_path_factory.mktemp("apart"))
-    told = Told(apart)
+    told = Delivered(apart)
     maker, parties = apart.world.maker, apart.consortium
     apart.equip()
     told.moment("nothing")

@@ -18,13 +18,13 @@ from millmark.services.handover.delivering import WAITS_S, State, ask_others_to_
 from millmark.services.handover.repository import DeliveryRow, HandoverRepository
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import BAD_OFFERS, Told
+from tests.unit.services.handover.conftest import BAD_OFFERS, Delivered
 
 MAKER, BUYER = "alder", "nordwind"
 
 
 @pytest.fixture
-def maker(told: Told, tmp_path: Path) -> Iterator[Home]:
+def maker(told: Delivered, tmp_path: Path) -> Iterator[Home]:
     """The maker with its index and book, whose queue is empty."""
     home = told.home(MAKER)
     with new_store(tmp_path) as store:
@@ -40,12 +40,12 @@ def collect(home: Home) -> None:
         pass
 
 
-def words(told: Told, home: Home) -> set[tuple[str, int]]:
+def words(told: Delivered, home: Home) -> set[tuple[str, int]]:
     named = {number: word for word, number in told.apart.records.items()}
     return {(named[sequence], recipient) for sequence, recipient in home.queue()}
 
 
-def row_of(told: Told, home: Home, word: str, recipient: int) -> DeliveryRow:
+def row_of(told: Delivered, home: Home, word: str, recipient: int) -> DeliveryRow:
     with home.store.reading() as connection:
         found = HandoverRepository(connection).get(told.apart.records[word], recipient)
     assert found is not None
@@ -60,7 +60,7 @@ def change_entry(home: Home, participant: int, **values: object) -> None:
         rows.put(replace(entry, **values))  # type: ignore[arg-type]  # columns of the table
 
 
-def test_what_is_due_follows_from_the_ledger(told: Told, maker: Home) -> None:
+def test_what_is_due_follows_from_the_ledger(told: Delivered, maker: Home) -> None:
     collect(maker)
     queue = words(told, maker)
     assert queue == {
@@ -81,7 +81,7 @@ def test_what_is_due_follows_from_the_ledger(told: Told, maker: Home) -> None:
     assert words(told, maker) == queue, "read again, nothing is doubled"
 
 
-def test_a_hand_over_that_is_not_due_any_more_ends(told: Told, maker: Home) -> None:
+def test_a_hand_over_that_is_not_due_any_more_ends(told: Delivered, maker: Home) -> None:
     collect(maker)
     row = row_of(told, maker, "offer declined", 8)
     assert maker.deliveries.prepare(row) is None
@@ -89,7 +89,7 @@ def test_a_hand_over_that_is_not_due_any_more_ends(told: Told, maker: Home) -> N
     assert (after.state, after.text) == (State.OVER, b"")
 
 
-def test_it_is_sealed_once(told: Told, maker: Home) -> None:
+def test_it_is_sealed_once(told: Delivered, maker: Home) -> None:
     collect(maker)
     first = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
     assert first is not None
@@ -100,14 +100,14 @@ def test_it_is_sealed_once(told: Told, maker: Home) -> None:
     assert parse_envelope(first[0].text).head.digest == first[0].digest
 
 
-def test_two_gateways_on_one_database_send_one_text(told: Told, maker: Home) -> None:
+def test_two_gateways_on_one_database_send_one_text(told: Delivered, maker: Home) -> None:
     collect(maker)
     stale = row_of(told, maker, "make hip", 1)
     assert maker.deliveries.prepare(stale) is not None
     assert maker.deliveries.prepare(stale) is None, "another one has sealed it meanwhile"
 
 
-def test_it_is_sealed_anew_for_a_new_key_and_after_a_refusal(told: Told, maker: Home) -> None:
+def test_it_is_sealed_anew_for_a_new_key_and_after_a_refusal(told: Delivered, maker: Home) -> None:
     collect(maker)
     first = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
     assert first is not None
@@ -129,7 +129,7 @@ def test_it_is_sealed_anew_for_a_new_key_and_after_a_refusal(told: Told, maker: 
         ({"issued_at": 5}, "no valid recipient key of it"),
     ],
 )
-def test_why_it_waits(told: Told, maker: Home, values: dict[str, object], says: str) -> None:
+def test_why_it_waits(told: Delivered, maker: Home, values: dict[str, object], says: str) -> None:
     collect(maker)
     change_entry(maker, 1, **values)
     assert maker.deliveries.prepare(row_of(told, maker, "make hip", 1)) is None
@@ -138,7 +138,7 @@ def test_why_it_waits(told: Told, maker: Home, values: dict[str, object], says: 
     assert (after.state, after.attempts) == (State.WAITING, 1)
 
 
-def test_a_key_whose_signer_was_revoked_is_not_sealed_to(told: Told, maker: Home) -> None:
+def test_a_key_whose_signer_was_revoked_is_not_sealed_to(told: Delivered, maker: Home) -> None:
     collect(maker)
     with maker.store.transaction() as connection:
         rows = Rows(connection)
@@ -150,7 +150,7 @@ def test_a_key_whose_signer_was_revoked_is_not_sealed_to(told: Told, maker: Home
         maker.seal(told.apart.records["make hip"], 1)
 
 
-def test_a_company_that_is_offline_gets_a_file(told: Told, maker: Home) -> None:
+def test_a_company_that_is_offline_gets_a_file(told: Delivered, maker: Home) -> None:
     collect(maker)
     change_entry(maker, 1, gateway="")
     assert maker.seal(told.apart.records["make hip"], 1).startswith(b'{"chain_id":')
@@ -158,7 +158,7 @@ def test_a_company_that_is_offline_gets_a_file(told: Told, maker: Home) -> None:
         maker.seal(told.apart.records["make hip"], 5)
 
 
-def test_waits_grow_and_are_bounded(told: Told, maker: Home) -> None:
+def test_waits_grow_and_are_bounded(told: Delivered, maker: Home) -> None:
     collect(maker)
     waits = []
     for _ in range(len(WAITS_S) + 3):
@@ -172,7 +172,7 @@ def test_waits_grow_and_are_bounded(told: Told, maker: Home) -> None:
     assert row_of(told, maker, "make hip", 1) in maker.deliveries.due(99)
 
 
-def test_what_was_delivered_stays_delivered(told: Told, maker: Home) -> None:
+def test_what_was_delivered_stays_delivered(told: Delivered, maker: Home) -> None:
     collect(maker)
     row = row_of(told, maker, "make hip", 1)
     prepared = maker.deliveries.prepare(row)
@@ -183,7 +183,7 @@ def test_what_was_delivered_stays_delivered(told: Told, maker: Home) -> None:
     assert (after.state, after.text, after.reason) == (State.DELIVERED, b"", "")
 
 
-def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_path: Path) -> None:
+def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Delivered, tmp_path: Path) -> None:
     home = told.home("kestrel")
     with new_store(tmp_path) as store:
         copy_database(home.store, store)
@@ -204,7 +204,7 @@ def test_a_maker_waits_for_the_orders_document_but_not_for_ever(told: Told, tmp_
         assert row_of(told, late, "propose hip", 3).state == State.PARTIAL
 
 
-def test_what_was_lacking_follows_once_it_has_arrived(told: Told, tmp_path: Path) -> None:
+def test_what_was_lacking_follows_once_it_has_arrived(told: Delivered, tmp_path: Path) -> None:
     home, root = told.home("kestrel"), told.apart.roots["hip"]
     with home.store.reading() as connection:
         document = Book(connection).document(root)
@@ -235,7 +235,7 @@ def test_what_was_lacking_follows_once_it_has_arrived(told: Told, tmp_path: Path
                 assert root in HandoverRepository(connection).given_in(row.sequence, 3)
 
 
-def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Told, maker: Home) -> None:
+def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Delivered, maker: Home) -> None:
     collect(maker)
     sent = maker.deliveries.prepare(row_of(told, maker, "make hip", 1))
     assert sent is not None
@@ -249,7 +249,7 @@ def test_erasing_all_of_a_document_tells_whoever_was_handed_it(told: Told, maker
 
 @pytest.mark.parametrize(("known", "later_s", "waits"), [(True, 0, True), (True, 7200, False), (False, 0, False)])
 def test_a_certificate_waits_for_the_inference_that_the_node_here_still_has(
-    told: Told, tmp_path: Path, known: bool, later_s: int, waits: bool
+    told: Delivered, tmp_path: Path, known: bool, later_s: int, waits: bool
 ) -> None:
     """`known`: whether a node wrote the certified window here. If not, what it has does not come here."""
     home, sequence = told.home("umbra"), told.apart.records["certify hip"]

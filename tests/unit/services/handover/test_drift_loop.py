@@ -35,7 +35,7 @@ from millmark.quality.inference import pack_window
 from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway.recording.build_records import find_setpoint_answer
 from millmark.services.planning.feedback.causes import Outcome, Step
-from millmark.services.planning.feedback.inbox_desk import InboxDesk
+from millmark.services.planning.feedback.inbox_proposer import InboxProposer
 from millmark.services.planning.feedback.repository import CauseRow, FeedbackRepository, State
 from millmark.services.planning.reading import reading
 from tests.support.apart import Home, found_apart
@@ -97,8 +97,8 @@ class Inspected:
         """The mill makes a part of an order, on which the inspector measures more than ever before."""
         apart, maker = self.loop.planned.apart, self.owner.company
         subject, stream = apart.world.orders[order], apart.world.streams["mill-offers"]
-        with reading(self.owner.store) as shelf:
-            [work] = shelf.rows.find(AssignmentRow, order=subject, operation=1)
+        with reading(self.owner.store) as tables:
+            [work] = tables.rows.find(AssignmentRow, order=subject, operation=1)
         apart.act(maker, f"start {order}", StartAssignment(subject, 1, work.sequence, stream, NOTHING))
         lot = apart.named(SubjectKind.LOT, maker, order)
         apart.act(maker, f"make {order}", CommissionLot(hash_of(lot), subject, 1, 1, PIECE, NOTHING))
@@ -146,12 +146,12 @@ class Inspected:
         self.loop.send(self.owner.company)
 
     def causes(self, home: Home) -> list[CauseRow]:
-        with reading(home.store) as shelf:
-            return FeedbackRepository(shelf.connection).causes(99)[::-1]
+        with reading(home.store) as tables:
+            return FeedbackRepository(tables.connection).causes(99)[::-1]
 
     def steps(self, home: Home) -> list[tuple[str, str]]:
-        with reading(home.store) as shelf:
-            kept = FeedbackRepository(shelf.connection)
+        with reading(home.store) as tables:
+            kept = FeedbackRepository(tables.connection)
             return [(step.step, step.state) for row in self.causes(home) for step in kept.steps(row.id)]
 
 
@@ -167,7 +167,7 @@ def inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inspe
     made.begin()
     home = tmp_path / "home"
     keep_process(home, made.loop.mill, apart.world.now())
-    made.loop.desk = InboxDesk(home, made.owner.company.number)
+    made.loop.commands = InboxProposer(home, made.owner.company.number)
     yield made
     apart.close()
 
@@ -179,8 +179,8 @@ def test_an_inspectors_alarm_changes_settings_then_offers_then_the_plan(inspecte
     assert (cause.kind, cause.machine, cause.outcome) == (CauseKind.DRIFT, loop.mill, Outcome.ACTED)
     assert inspected.steps(owner) == [(Step.SETPOINT, State.WAITING)]
     # The cause is the inspector's note on the ledger. Its document is the owner's to read, and no stranger's.
-    with reading(owner.store) as shelf:
-        [note] = shelf.rows.find(NoteRow, sequence=cause.record)
+    with reading(owner.store) as tables:
+        [note] = tables.rows.find(NoteRow, sequence=cause.record)
     assert (note.note_kind, note.participant) == (NoteKind.DRIFT, inspected.inspector.company.number)
     told = {home.company.number: home.document(note.claims_root) for home in apart.homes.values()}
     readers = {number for number, document in told.items() if document}
@@ -209,9 +209,9 @@ def test_an_inspectors_alarm_changes_settings_then_offers_then_the_plan(inspecte
     assert moved == {apart.world.orders[ORDERS[-1]]}
     # Each step is an entry that is anchored, with the note as its cause.
     stream = apart.world.streams["mill-offers"]
-    with reading(owner.store) as shelf:
-        entries = [one.entry for one in shelf.book.evidence(stream).entries]
-        anchored = max(row.size for row in shelf.rows.find(AnchorRow, stream=stream))
+    with reading(owner.store) as tables:
+        entries = [one.entry for one in tables.book.evidence(stream).entries]
+        anchored = max(row.size for row in tables.rows.find(AnchorRow, stream=stream))
     said = [one for one in entries if isinstance(one, dict) and "feedback" in one]
     assert anchored == len(entries)
     assert [one["feedback"] for one in said] == ["setpoint", "setpoint", "derate", "derate", "withdraw"]

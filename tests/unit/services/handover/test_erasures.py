@@ -20,7 +20,7 @@ from millmark.services.handover.content import (
 )
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import Delivered
 from tests.unit.services.handover.test_receiving import content_of, forge, refused
 
 BUYER, MAKER, CARRIER = "nordwind", "alder", "swift"
@@ -28,7 +28,7 @@ WEIGHT = ("passport", "weight")
 
 
 @pytest.fixture
-def buyer(told: Told, tmp_path: Path) -> Iterator[Home]:
+def buyer(told: Delivered, tmp_path: Path) -> Iterator[Home]:
     """The buyer, who has been handed everything, in a database of this test."""
     home = told.home(BUYER)
     with new_store(tmp_path) as store:
@@ -36,7 +36,7 @@ def buyer(told: Told, tmp_path: Path) -> Iterator[Home]:
         yield replace(home, store=store)
 
 
-def erasure_by(told: Told, who: str, **changed: object) -> Erasure:
+def erasure_by(told: Delivered, who: str, **changed: object) -> Erasure:
     """The erasure of the lot's weight, which the maker's document has, signed by a company."""
     record = told.apart.records["make hip"]
     unsigned = Erasure(told.apart.roots["hip-1"], write_path(WEIGHT), "ledger", record, b"")
@@ -47,7 +47,7 @@ def erasure_by(told: Told, who: str, **changed: object) -> Erasure:
     return sign_erasure(ledger, replace(unsigned, **changed), home.company.signer)  # type: ignore[arg-type]  # its members
 
 
-def test_the_author_has_it_erased_and_nothing_brings_it_back(told: Told, buyer: Home) -> None:
+def test_the_author_has_it_erased_and_nothing_brings_it_back(told: Delivered, buyer: Home) -> None:
     root = told.apart.roots["hip-1"]
     assert "/passport/weight" in buyer.document(root)
     buyer.receiver.import_file(forge(told, Content(erasures=(erasure_by(told, MAKER),)), "make hip", MAKER))
@@ -61,14 +61,14 @@ def test_the_author_has_it_erased_and_nothing_brings_it_back(told: Told, buyer: 
     assert sum("erased" in field for field in json.loads(text)["fields"]) == 1
 
 
-def test_all_of_a_document_is_erased(told: Told, buyer: Home) -> None:
+def test_all_of_a_document_is_erased(told: Delivered, buyer: Home) -> None:
     """As `documents erase` asks for, of the claims of an encrypted document that a record commits to."""
     root = told.apart.roots["hip-1"]
     buyer.receiver.import_file(forge(told, Content(erasures=(erasure_by(told, MAKER, path="[]"),)), "make hip", MAKER))
     assert buyer.document(root) == {}
 
 
-def test_the_authors_erasure_is_taken_from_whoever_handed_the_document_over(told: Told, buyer: Home) -> None:
+def test_the_authors_erasure_is_taken_from_whoever_handed_the_document_over(told: Delivered, buyer: Home) -> None:
     buyer.receiver.import_file(forge(told, Content(erasures=(erasure_by(told, MAKER),))))
     assert "/passport/weight" not in buyer.document(told.apart.roots["hip-1"])
 
@@ -86,12 +86,12 @@ def test_the_authors_erasure_is_taken_from_whoever_handed_the_document_over(told
         (MAKER, {"path": '"passport"'}, "malformed path"),
     ],
 )
-def test_nobody_else_has(told: Told, buyer: Home, who: str, changed: dict[str, object], says: str) -> None:
+def test_nobody_else_has(told: Delivered, buyer: Home, who: str, changed: dict[str, object], says: str) -> None:
     refused(buyer, forge(told, Content(erasures=(erasure_by(told, who, **changed),))), says)
     assert "/passport/weight" in buyer.document(told.apart.roots["hip-1"])
 
 
-def test_one_that_names_another_field_than_was_signed(told: Told, buyer: Home) -> None:
+def test_one_that_names_another_field_than_was_signed(told: Delivered, buyer: Home) -> None:
     bent = replace(erasure_by(told, MAKER), path=write_path(("serial",)))
     refused(buyer, forge(told, Content(erasures=(bent,))), "not signed by the document's author")
 

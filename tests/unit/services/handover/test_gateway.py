@@ -21,7 +21,7 @@ from millmark.services.handover.repository import HandoverRepository, count_hand
 from tests.support.apart import Home
 from tests.support.gateway_client import Caller
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import BAD_OFFERS, Told
+from tests.unit.services.handover.conftest import BAD_OFFERS, Delivered
 from tests.unit.services.handover.test_deliveries import collect, row_of
 from tests.unit.services.handover.test_receiving import dump, forge
 
@@ -29,7 +29,7 @@ BUYER = "nordwind"
 
 
 @pytest.fixture
-def buyer(told: Told, tmp_path: Path) -> Iterator[Home]:
+def buyer(told: Delivered, tmp_path: Path) -> Iterator[Home]:
     """The buyer with its index, to whom nothing has been handed over."""
     home = told.home(BUYER)
     with new_store(tmp_path) as store:
@@ -54,7 +54,7 @@ def put(caller: Caller, text: bytes, digest: str = "") -> httpx.Response:
     return caller.ask(f"/v1/handovers/{digest}", "PUT", text)
 
 
-def test_a_hand_over_is_kept_once(told: Told, buyer: Home, caller: Caller) -> None:
+def test_a_hand_over_is_kept_once(told: Delivered, buyer: Home, caller: Caller) -> None:
     text = told.texts["offer to buyer", BUYER]
     first, second = put(caller, text), put(caller, text)
     assert (first.status_code, first.json()["again"]) == (200, False)
@@ -62,7 +62,7 @@ def test_a_hand_over_is_kept_once(told: Told, buyer: Home, caller: Caller) -> No
     assert buyer.name_of(told.apart.world.lots["hip-1"]) == "urn:example:hip-1"
 
 
-def test_strangers_are_answered_as_if_there_were_nothing(told: Told, buyer: Home, caller: Caller) -> None:
+def test_strangers_are_answered_as_if_there_were_nothing(told: Delivered, buyer: Home, caller: Caller) -> None:
     """The same answer to what is malformed, unsigned, for another company, or somebody else's."""
     text, before = told.texts["offer to buyer", BUYER], dump(buyer)
     other = told.texts["offer to carrier", "swift"]
@@ -85,7 +85,7 @@ def test_strangers_are_answered_as_if_there_were_nothing(told: Told, buyer: Home
     assert dump(buyer) == before
 
 
-def test_what_a_company_sends_in_vain_is_explained(told: Told, buyer: Home, caller: Caller) -> None:
+def test_what_a_company_sends_in_vain_is_explained(told: Delivered, buyer: Home, caller: Caller) -> None:
     text, sequence = told.texts["offer to buyer", BUYER], told.apart.records["offer to buyer"]
     bad = put(caller, forge(told, Content(), sequence=1))
     assert (bad.status_code, bad.json()["type"]) == (422, "urn:millmark:problem:handover-refused")
@@ -97,7 +97,7 @@ def test_what_a_company_sends_in_vain_is_explained(told: Told, buyer: Home, call
     assert buyer.kept() == 0
 
 
-def test_a_stranger_gets_no_further_than_the_first_line(told: Told, caller: Caller) -> None:
+def test_a_stranger_gets_no_further_than_the_first_line(told: Delivered, caller: Caller) -> None:
     """Nothing more of the body is read."""
     read = 0
 
@@ -133,7 +133,7 @@ class Gateways:
 
 
 @pytest.fixture
-def maker(told: Told, tmp_path: Path) -> Iterator[Home]:
+def maker(told: Delivered, tmp_path: Path) -> Iterator[Home]:
     (tmp_path / "maker").mkdir()
     with new_store(tmp_path / "maker") as store:
         copy_database(told.home("alder").store, store)
@@ -149,7 +149,7 @@ def dispatcher_of(home: Home, *, fresh: bool = True) -> HandoverDispatcher:
 
 
 def test_a_gateway_that_is_away_delays_only_what_is_for_it(
-    told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch
+    told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateways = Gateways(monkeypatch)
     gateways.answers["https://gateway-8.invalid"] = Answer(0, "no connection to its gateway: Connection refused")
@@ -167,7 +167,7 @@ def test_a_gateway_that_is_away_delays_only_what_is_for_it(
     assert set(count_handovers(maker.store)) == {"delivered", "over"}
 
 
-def test_it_rests_only_while_none_waits(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_rests_only_while_none_waits(told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     gateways = Gateways(monkeypatch)
     gateways.answers["https://gateway-8.invalid"] = Answer(0, "no connection to its gateway: Connection refused")
     dispatcher = dispatcher_of(maker)
@@ -178,7 +178,7 @@ def test_it_rests_only_while_none_waits(told: Told, maker: Home, monkeypatch: py
     assert (dispatcher.step(), dispatcher.step()) == (1.0, 9.0)
 
 
-def test_one_that_waits_for_an_hour_is_an_alarm(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_waits_for_an_hour_is_an_alarm(told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     away = Answer(404, "its gateway answered 404")
     Gateways(monkeypatch).answers = {f"https://gateway-{number}.invalid": away for number in range(9)}
     dispatcher = dispatcher_of(maker)
@@ -190,13 +190,15 @@ def test_one_that_waits_for_an_hour_is_an_alarm(told: Told, maker: Home, monkeyp
     assert "404" not in found.cause, "/ready is public"
 
 
-def test_nothing_is_sent_while_the_index_is_stale(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_while_the_index_is_stale(
+    told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateways = Gateways(monkeypatch)
     dispatcher_of(maker, fresh=False).step()
     assert (gateways.asked, maker.queue()) == ([], {})
 
 
-def test_a_refused_one_is_made_again(told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_one_is_made_again(told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     gateways = Gateways(monkeypatch)
     gateways.answers["https://gateway-1.invalid"] = Answer(422, "its gateway answered 422: its bundle is not verified")
     dispatcher_of(maker).step()
@@ -205,7 +207,7 @@ def test_a_refused_one_is_made_again(told: Told, maker: Home, monkeypatch: pytes
 
 
 def test_one_that_cannot_be_made_does_not_stop_the_others(
-    told: Told, maker: Home, monkeypatch: pytest.MonkeyPatch
+    told: Delivered, maker: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Gateways(monkeypatch)
     collect(maker)

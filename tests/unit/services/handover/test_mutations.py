@@ -7,7 +7,7 @@ import pytest
 from millmark.services.handover.content import encode_content, parse_envelope
 from millmark.services.handover.delivering import build_content
 from tests.support.handover_mutations import run_content_mutations, run_text_mutations
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import Delivered
 
 TEXTS, CONTENTS = 4000, 200
 """Texts differ from run to run, for every seal is another: so many that each reason is there all the same. The rarest
@@ -35,7 +35,7 @@ MALFORMED = "its content is malformed"
         ("plan", "kestrel", "vector"),
     ],
 )
-def test_no_mutated_hand_over_is_taken(told: Told, word: str, by: str, to: str) -> None:
+def test_no_mutated_hand_over_is_taken(told: Delivered, word: str, by: str, to: str) -> None:
     giver, taker = told.home(by), told.home(to)
     text, record = told.texts[word, to], told.apart.records[word]
     texts = run_text_mutations(taker, text, TEXTS, 1)

@@ -15,7 +15,7 @@ from millmark.services.planning.making import Ties
 from millmark.services.planning.repository import PlanningRepository
 from millmark.services.planning.showing import Reader
 from tests.support.apart import Home
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import Delivered
 
 READER, OWNER = "vector", "birch"
 
@@ -36,7 +36,7 @@ def _reader(home: Home, connection: Connection) -> Reader:
 
 
 @pytest.mark.parametrize("word", [READER, OWNER])
-def test_what_was_compared_is_said_and_what_was_not_too(told: Told, word: str) -> None:
+def test_what_was_compared_is_said_and_what_was_not_too(told: Delivered, word: str) -> None:
     plan, home = told.planned.plan, told.home(word)
     with home.store.reading() as connection:
         alone, both = (_reader(home, connection).check(plan.digest, tie) for tie in (None, plan.tie))
@@ -50,7 +50,7 @@ def test_what_was_compared_is_said_and_what_was_not_too(told: Told, word: str) -
 
 
 @pytest.mark.parametrize("word", [READER, OWNER])
-def test_another_tie_hash_than_the_ledgers_is_refused(told: Told, word: str) -> None:
+def test_another_tie_hash_than_the_ledgers_is_refused(told: Delivered, word: str) -> None:
     plan, home = told.planned.plan, told.home(word)
     with home.store.reading() as connection:
         found = _reader(home, connection).check(plan.digest, b"\2" * 32)
@@ -59,7 +59,7 @@ def test_another_tie_hash_than_the_ledgers_is_refused(told: Told, word: str) -> 
 
 
 @pytest.mark.parametrize("word", [READER, OWNER])
-def test_terms_that_were_changed_since_the_call_are_refused(told: Told, word: str) -> None:
+def test_terms_that_were_changed_since_the_call_are_refused(told: Delivered, word: str) -> None:
     plan, home = told.planned.plan, told.home(word)
     with _undone(home) as connection:
         connection.exec_driver_sql("UPDATE orders SET claims_root = ?", (b"\3" * 32,))
@@ -68,7 +68,7 @@ def test_terms_that_were_changed_since_the_call_are_refused(told: Told, word: st
     assert "changed after the call" in str(found.reason)
 
 
-def test_the_tie_hash_is_found_once_and_not_where_no_block_is_late_enough(told: Told) -> None:
+def test_the_tie_hash_is_found_once_and_not_where_no_block_is_late_enough(told: Delivered) -> None:
     chain = told.apart.consortium.chain
     assert isinstance(chain, Chain)
     last = chain.header(chain.final_number())

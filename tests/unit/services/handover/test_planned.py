@@ -28,14 +28,14 @@ from millmark.services.planning.reading import count_known
 from millmark.services.planning.repository import PlanningRepository, ReceiptRow
 from tests.support.apart import Home
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import Delivered
 
 BUYER, ALDER, BIRCH, COORDINATOR, AUDITOR = "nordwind", "alder", "birch", "kestrel", "vector"
 LATHE, MILL, CALL, PLAN = "offers lathe", "offers mill", "call", "plan"
 
 
 @pytest.fixture
-def homes(told: Told, tmp_path: Path) -> Iterator[dict[str, Home]]:
+def homes(told: Delivered, tmp_path: Path) -> Iterator[dict[str, Home]]:
     """Coordinator, auditor and owners as they are, but that no call, offer or plan was handed to them."""
     made, stores = {}, []
     for word in (COORDINATOR, AUDITOR, ALDER, BIRCH):
@@ -56,13 +56,13 @@ def homes(told: Told, tmp_path: Path) -> Iterator[dict[str, Home]]:
         store.close()
 
 
-def content_of(told: Told, word: str, by: str, to: str) -> Content:
+def content_of(told: Delivered, word: str, by: str, to: str) -> Content:
     sender, taker = told.home(by), told.home(to)
     chain, number = told.apart.consortium.chain, told.apart.records[word]
     return build_content(sender.store, chain, number, sender.company.number, taker.company.number, 2**40)
 
 
-def sealed(told: Told, content: Content, word: str, by: str, to: str) -> bytes:
+def sealed(told: Delivered, content: Content, word: str, by: str, to: str) -> bytes:
     """A hand-over that is sealed and signed as it should be, whatever is in it."""
     sender, taker, chain = told.home(by), told.home(to), told.apart.consortium.chain
     numbers = sender.company.number, taker.company.number
@@ -70,7 +70,7 @@ def sealed(told: Told, content: Content, word: str, by: str, to: str) -> bytes:
     return encode_envelope(seal(route, encode_content(content), sender.company.signer))
 
 
-def take(told: Told, homes: dict[str, Home], word: str, by: str, to: str) -> Kept:
+def take(told: Delivered, homes: dict[str, Home], word: str, by: str, to: str) -> Kept:
     return homes[to].receiver.import_file(sealed(told, content_of(told, word, by, to), word, by, to))
 
 
@@ -84,7 +84,7 @@ def refused(home: Home, data: bytes, says: str, kind: type[MillmarkError] = Hand
         assert connection.exec_driver_sql("SELECT * FROM planning_leaves").all() == before
 
 
-def receiver_of(told: Told, home: Home, clock_ms: int = 1_000_000) -> Receiver:
+def receiver_of(told: Delivered, home: Home, clock_ms: int = 1_000_000) -> Receiver:
     """One that signs receipts."""
     chain, company = told.apart.consortium.chain, home.company
     return Receiver(home.store, chain, company.number, home.key_file, lambda: clock_ms, lambda: company.signer)
@@ -93,7 +93,7 @@ def receiver_of(told: Told, home: Home, clock_ms: int = 1_000_000) -> Receiver:
 # What arrives
 
 
-def test_offers_and_plans_wait_for_their_call(told: Told, homes: dict[str, Home]) -> None:
+def test_offers_and_plans_wait_for_their_call(told: Delivered, homes: dict[str, Home]) -> None:
     auditor = homes[AUDITOR]
     for word, by in ((LATHE, BIRCH), (PLAN, COORDINATOR)):
         text = sealed(told, content_of(told, word, by, AUDITOR), word, by, AUDITOR)
@@ -103,7 +103,7 @@ def test_offers_and_plans_wait_for_their_call(told: Told, homes: dict[str, Home]
     assert take(told, homes, PLAN, COORDINATOR, AUDITOR).entries == 1
 
 
-def test_an_entry_that_is_not_in_the_anchored_tree_is_refused(told: Told, homes: dict[str, Home]) -> None:
+def test_an_entry_that_is_not_in_the_anchored_tree_is_refused(told: Delivered, homes: dict[str, Home]) -> None:
     content = content_of(told, LATHE, BIRCH, COORDINATOR)
     one, two = content.entries
     entry = one.entry
@@ -122,14 +122,14 @@ def test_an_entry_that_is_not_in_the_anchored_tree_is_refused(told: Told, homes:
         )
 
 
-def test_entries_come_with_the_record_that_anchored_them_alone(told: Told, homes: dict[str, Home]) -> None:
+def test_entries_come_with_the_record_that_anchored_them_alone(told: Delivered, homes: dict[str, Home]) -> None:
     content = content_of(told, LATHE, BIRCH, COORDINATOR)
     refused(homes[COORDINATOR], sealed(told, content, MILL, ALDER, COORDINATOR), "is not in the anchored stream")
     refused(homes[COORDINATOR], sealed(told, content, LATHE, ALDER, COORDINATOR), "hands nothing over to this company")
     refused(homes[COORDINATOR], sealed(told, content, "place shaft", BUYER, COORDINATOR), "its record anchored none")
 
 
-def test_who_is_not_named_as_a_reader_takes_no_offers(told: Told, homes: dict[str, Home]) -> None:
+def test_who_is_not_named_as_a_reader_takes_no_offers(told: Delivered, homes: dict[str, Home]) -> None:
     take(told, homes, CALL, COORDINATOR, ALDER)
     content = content_of(told, LATHE, BIRCH, COORDINATOR)
     refused(
@@ -137,7 +137,7 @@ def test_who_is_not_named_as_a_reader_takes_no_offers(told: Told, homes: dict[st
     )
 
 
-def test_an_objective_is_that_of_a_call_in_the_same_hand_over(told: Told, homes: dict[str, Home]) -> None:
+def test_an_objective_is_that_of_a_call_in_the_same_hand_over(told: Delivered, homes: dict[str, Home]) -> None:
     content = content_of(told, CALL, COORDINATOR, AUDITOR)
     [objective] = content.objectives
     assert isinstance(objective, dict)
@@ -147,7 +147,7 @@ def test_an_objective_is_that_of_a_call_in_the_same_hand_over(told: Told, homes:
     refused(homes[AUDITOR], sealed(told, bad, CALL, COORDINATOR, AUDITOR), "an objective in it is malformed")
 
 
-def test_a_plan_comes_with_its_document(told: Told, homes: dict[str, Home]) -> None:
+def test_a_plan_comes_with_its_document(told: Delivered, homes: dict[str, Home]) -> None:
     take(told, homes, CALL, COORDINATOR, AUDITOR)
     content = content_of(told, PLAN, COORDINATOR, AUDITOR)
     bad = replace(content, documents=())
@@ -167,7 +167,7 @@ def test_a_plan_comes_with_its_document(told: Told, homes: dict[str, Home]) -> N
     ],
 )
 def test_an_offer_that_its_owner_could_not_make_is_refused(
-    told: Told, homes: dict[str, Home], word: str, says: str
+    told: Delivered, homes: dict[str, Home], word: str, says: str
 ) -> None:
     content = content_of(told, word, ALDER, COORDINATOR)
     refused(homes[COORDINATOR], sealed(told, content, word, ALDER, COORDINATOR), f"an offer in it cannot count: {says}")
@@ -176,7 +176,7 @@ def test_an_offer_that_its_owner_could_not_make_is_refused(
 # Receipts
 
 
-def test_offers_that_count_get_a_receipt_once(told: Told, homes: dict[str, Home]) -> None:
+def test_offers_that_count_get_a_receipt_once(told: Delivered, homes: dict[str, Home]) -> None:
     home = homes[COORDINATOR]
     text = sealed(told, content_of(told, LATHE, BIRCH, COORDINATOR), LATHE, BIRCH, COORDINATOR)
     kept = receiver_of(told, home, 7_000).import_file(text)
@@ -190,7 +190,7 @@ def test_offers_that_count_get_a_receipt_once(told: Told, homes: dict[str, Home]
     assert receiver_of(told, homes[AUDITOR]).import_file(text).receipts == (), "a reader gives none"
 
 
-def test_a_second_offer_for_the_same_gets_none_and_does_not_count(told: Told, homes: dict[str, Home]) -> None:
+def test_a_second_offer_for_the_same_gets_none_and_does_not_count(told: Delivered, homes: dict[str, Home]) -> None:
     home = homes[COORDINATOR]
     for word, receipts in ((LATHE, 2), ("doubled", 0)):
         text = sealed(told, content_of(told, word, BIRCH, COORDINATOR), word, BIRCH, COORDINATOR)
@@ -203,7 +203,7 @@ def test_a_second_offer_for_the_same_gets_none_and_does_not_count(told: Told, ho
     assert sorted(counted.offers) == sorted(told.planned.sealed[LATHE].leaves)
 
 
-def test_only_receipts_of_the_coordinator_for_own_offers_are_kept(told: Told, homes: dict[str, Home]) -> None:
+def test_only_receipts_of_the_coordinator_for_own_offers_are_kept(told: Delivered, homes: dict[str, Home]) -> None:
     birch, chain, call = homes[BIRCH], told.apart.consortium.chain, told.planned.call.digest
     take(told, homes, CALL, COORDINATOR, BIRCH)
     signer, other = told.home(COORDINATOR).company.signer, told.home(ALDER).company.signer

@@ -41,13 +41,13 @@ from millmark.services.inspections.extracts import find_extract
 from tests.support.apart import Home
 from tests.support.bundle_world import MODEL_DIGEST
 from tests.support.stores import copy_database, new_store
-from tests.unit.services.handover.conftest import Told
+from tests.unit.services.handover.conftest import Delivered
 
 BUYER, MAKER, CARRIER, COORDINATOR = "nordwind", "alder", "swift", "kestrel"
 
 
 @pytest.fixture
-def buyer(told: Told, tmp_path: Path) -> Iterator[Home]:
+def buyer(told: Delivered, tmp_path: Path) -> Iterator[Home]:
     """The buyer with its index, to whom nothing has been handed over."""
     home = told.home(BUYER)
     with new_store(tmp_path) as store:
@@ -82,7 +82,9 @@ def refused(home: Home, data: bytes, says: str, kind: type[MillmarkError] = Hand
     assert dump(home) == before
 
 
-def forge(told: Told, content: Content, word: str = "offer to buyer", by: str = CARRIER, **changed: object) -> bytes:
+def forge(
+    told: Delivered, content: Content, word: str = "offer to buyer", by: str = CARRIER, **changed: object
+) -> bytes:
     """A hand-over to the buyer that is sealed and signed as it should be, whatever is in it."""
     buyer, sender = told.home(BUYER), told.home(by)
     chain = told.apart.consortium.chain
@@ -97,13 +99,13 @@ def forge(told: Told, content: Content, word: str = "offer to buyer", by: str = 
     return encode_envelope(seal(replace(route, **changed), encode_content(content), sender.company.signer))  # type: ignore[arg-type]  # members of a route
 
 
-def content_of(told: Told, word: str = "offer to buyer", by: str = CARRIER) -> Content:
+def content_of(told: Delivered, word: str = "offer to buyer", by: str = CARRIER) -> Content:
     sender = told.home(by)
     chain, number = told.apart.consortium.chain, told.home(BUYER).company.number
     return build_content(sender.store, chain, told.apart.records[word], sender.company.number, number, 2**40)
 
 
-def test_a_hand_over_is_kept_once(told: Told, buyer: Home) -> None:
+def test_a_hand_over_is_kept_once(told: Delivered, buyer: Home) -> None:
     text = told.texts["offer to buyer", BUYER]
     lot = told.apart.world.lots["hip-1"]
     kept = buyer.receiver.import_file(text)
@@ -115,7 +117,7 @@ def test_a_hand_over_is_kept_once(told: Told, buyer: Home) -> None:
     assert dump(buyer) == after
 
 
-def test_another_text_because_of_the_same_record_adds_what_is_new(told: Told, buyer: Home) -> None:
+def test_another_text_because_of_the_same_record_adds_what_is_new(told: Delivered, buyer: Home) -> None:
     buyer.receiver.import_file(told.texts["make hip", BUYER])
     before = buyer.document(told.apart.roots["hip-1"])
     kept = buyer.receiver.import_file(forge(told, content_of(told)))
@@ -124,13 +126,13 @@ def test_another_text_because_of_the_same_record_adds_what_is_new(told: Told, bu
     assert buyer.kept() == 2
 
 
-def test_a_part_is_traced_and_proved_without_its_maker(told: Told, buyer: Home) -> None:
+def test_a_part_is_traced_and_proved_without_its_maker(told: Delivered, buyer: Home) -> None:
     buyer.receiver.import_file(told.texts["delivered", BUYER])
     data = build_bundle(buyer.store, told.apart.consortium.chain, ["urn:example:hip-1"], Disclosing(names=True))
     assert buyer.receiver.import_file(data).names >= 1, "as any company that the lot reached would"
 
 
-def test_a_bundle_that_was_kept_verifies_at_present(told: Told, buyer: Home) -> None:
+def test_a_bundle_that_was_kept_verifies_at_present(told: Delivered, buyer: Home) -> None:
     """With the headers from its proof block to the node's last final one, and the measurement in it."""
     buyer.receiver.import_file(told.texts["certify hip", BUYER])
     with buyer.store.reading() as connection:
@@ -144,7 +146,7 @@ def test_a_bundle_that_was_kept_verifies_at_present(told: Told, buyer: Home) -> 
 
 @pytest.mark.parametrize("word", ["nordwind", "vector"])
 def test_a_certificate_is_executed_again_where_its_evidence_was_handed_over(
-    told: Told, word: str, tmp_path: Path
+    told: Delivered, word: str, tmp_path: Path
 ) -> None:
     """The entry of the inspector's log is kept with its proof, and the rest of that log is not missed."""
     home = told.home(word)
@@ -164,7 +166,7 @@ def test_a_certificate_is_executed_again_where_its_evidence_was_handed_over(
         assert check_book(store) == [f"the entry that certificate {row.sequence} names is not the one kept here"]
 
 
-def test_a_published_model_is_kept_with_its_card(told: Told, buyer: Home) -> None:
+def test_a_published_model_is_kept_with_its_card(told: Delivered, buyer: Home) -> None:
     """The card was handed over as a document, and the bytes are on the chain: here, those of another contract."""
     code = told.apart.consortium.chain.node.code(told.apart.consortium.chain.forwarder)
     with buyer.store.transaction() as connection:
@@ -179,12 +181,12 @@ def test_a_published_model_is_kept_with_its_card(told: Told, buyer: Home) -> Non
     assert json.loads(kept.card)["accuracy"] == "0.99"
 
 
-def test_one_for_another_company(told: Told, buyer: Home) -> None:
+def test_one_for_another_company(told: Delivered, buyer: Home) -> None:
     refused(buyer, told.texts["offer to carrier", CARRIER], "it is for participant 8, not for participant 1; give it")
 
 
 @pytest.mark.parametrize("at", [0, 1, 40, 400, 600, 700, -2, -1])
-def test_a_truncated_one(told: Told, buyer: Home, at: int) -> None:
+def test_a_truncated_one(told: Delivered, buyer: Home, at: int) -> None:
     text = told.texts["offer to buyer", BUYER]
     refused(buyer, text[:at], "neither a hand-over nor a bundle|not the head of a hand-over|is truncated")
     refused(buyer, text + b"\n", "truncated, or something follows its end")
@@ -201,16 +203,16 @@ def test_a_truncated_one(told: Told, buyer: Home, at: int) -> None:
         ({"recipient_key": X25519PrivateKey.generate().public_key().public_bytes_raw()}, "sealed to another key"),
     ],
 )
-def test_one_with_another_route(told: Told, buyer: Home, changed: dict[str, Any], says: str) -> None:
+def test_one_with_another_route(told: Delivered, buyer: Home, changed: dict[str, Any], says: str) -> None:
     refused(buyer, forge(told, content_of(told), **changed), says)
 
 
-def test_one_because_of_a_record_that_names_another(told: Told, buyer: Home) -> None:
+def test_one_because_of_a_record_that_names_another(told: Delivered, buyer: Home) -> None:
     for word, by in (("offer to carrier", MAKER), ("accept hip", COORDINATOR), ("offer declined", MAKER)):
         refused(buyer, forge(told, Content(), word, by), "hands nothing over to this company")
 
 
-def test_one_that_somebody_else_resealed(told: Told, buyer: Home) -> None:
+def test_one_that_somebody_else_resealed(told: Delivered, buyer: Home) -> None:
     """A head with the seal of another hand-over: the sender signed both, but the info is another."""
     chain = told.apart.consortium.chain
     other = parse_envelope(forge(told, content_of(told), sequence=told.apart.records["delivered"]))
@@ -222,7 +224,7 @@ def test_one_that_somebody_else_resealed(told: Told, buyer: Home) -> None:
     refused(buyer, encode_envelope(replace(other, head=signed)), "recipient key does not open it")
 
 
-def test_a_sender_whose_key_was_revoked(told: Told, buyer: Home) -> None:
+def test_a_sender_whose_key_was_revoked(told: Delivered, buyer: Home) -> None:
     with buyer.store.transaction() as connection:
         rows = Rows(connection)
         key = rows.get(KeyRow, told.home(CARRIER).company.signer.address)
@@ -231,14 +233,14 @@ def test_a_sender_whose_key_was_revoked(told: Told, buyer: Home) -> None:
     refused(buyer, told.texts["offer to buyer", BUYER], "no active key of participant 8 signed it")
 
 
-def test_a_recipient_key_that_was_replaced(told: Told, buyer: Home, tmp_path: Path) -> None:
+def test_a_recipient_key_that_was_replaced(told: Delivered, buyer: Home, tmp_path: Path) -> None:
     create_recipient_key(tmp_path / "new.json")
     chain = told.apart.consortium.chain
     buyer.receiver = Receiver(buyer.store, chain, buyer.company.number, tmp_path / "new.json")
     refused(buyer, told.texts["offer to buyer", BUYER], "another key than this company's present recipient key")
 
 
-def test_a_salt_that_does_not_lead_to_its_subject(told: Told, buyer: Home) -> None:
+def test_a_salt_that_does_not_lead_to_its_subject(told: Delivered, buyer: Home) -> None:
     company, chain = told.home(MAKER).company, told.apart.consortium.chain
     good = derive_identity(chain, [company.name_key], SubjectKind.LOT, company.number, "urn:example:hip-1")
     other = derive_identity(chain, [company.name_key], SubjectKind.LOT, company.number, "urn:example:hip-2")
@@ -255,19 +257,19 @@ def test_a_salt_that_does_not_lead_to_its_subject(told: Told, buyer: Home) -> No
     refused(buyer, forge(told, Content((bent,)), "make hip", MAKER), "the salt of urn:example:hip-1: ")
 
 
-def test_a_name_that_is_true_but_not_this_companys_business(told: Told, buyer: Home) -> None:
+def test_a_name_that_is_true_but_not_this_companys_business(told: Delivered, buyer: Home) -> None:
     company, chain = told.home(MAKER).company, told.apart.consortium.chain
     steel = derive_identity(chain, [company.name_key], SubjectKind.LOT, company.number, "urn:example:steel")
     refused(buyer, forge(told, Content((steel,)), "make hip", MAKER), "its salt does not lead to a thing")
 
 
-def test_a_document_that_does_not_give_the_claims_root(told: Told, buyer: Home) -> None:
+def test_a_document_that_does_not_give_the_claims_root(told: Delivered, buyer: Home) -> None:
     stranger = build_claims({"serial": "hip-1"})
     refused(buyer, forge(told, Content(documents=(stranger,)), "make hip", MAKER), "claims root of any of its records")
     refused(buyer, forge(told, replace(content_of(told), documents=(stranger,))), "claims root of any of its records")
 
 
-def test_a_bundle_about_a_lot_that_never_reached_this_company(told: Told, buyer: Home) -> None:
+def test_a_bundle_about_a_lot_that_never_reached_this_company(told: Delivered, buyer: Home) -> None:
     maker = told.home(MAKER)
     steel = build_bundle(maker.store, told.apart.consortium.chain, ["urn:example:steel"])
     refused(buyer, forge(told, Content(bundle=steel)), "a lot that this record did not bring here")
@@ -276,21 +278,21 @@ def test_a_bundle_about_a_lot_that_never_reached_this_company(told: Told, buyer:
 
 
 @pytest.mark.parametrize("at", [0.3, 0.5, 0.7, 0.9])
-def test_a_bundle_that_is_not_verified(told: Told, buyer: Home, at: float) -> None:
+def test_a_bundle_that_is_not_verified(told: Delivered, buyer: Home, at: float) -> None:
     content = content_of(told)
     place = int(len(content.bundle) * at)
     bent = content.bundle[:place] + bytes([content.bundle[place] ^ 1]) + content.bundle[place + 1 :]
     refused(buyer, forge(told, replace(content, bundle=bent)), "its bundle is (malformed|not verified)")
 
 
-def test_a_content_in_another_form(told: Told, buyer: Home) -> None:
+def test_a_content_in_another_form(told: Delivered, buyer: Home) -> None:
     sender, whole = told.home(CARRIER), encode_content(content_of(told))
     route = parse_envelope(told.texts["offer to buyer", BUYER]).head.route
     for bent in (b"", b"{}", whole[:-1], whole + b" ", whole.replace(b'"version":1', b'"version":2', 1), whole[1:]):
         refused(buyer, encode_envelope(seal(route, bent, sender.company.signer)), "its content is ")
 
 
-def test_what_the_index_does_not_have_yet_is_taken_later(told: Told, buyer: Home) -> None:
+def test_what_the_index_does_not_have_yet_is_taken_later(told: Delivered, buyer: Home) -> None:
     """First the record is unknown here, then the index has it, but not as final."""
     text, sequence = told.texts["offer to buyer", BUYER], told.apart.records["offer to buyer"]
     with buyer.store.transaction() as connection:
@@ -308,7 +310,7 @@ def test_what_the_index_does_not_have_yet_is_taken_later(told: Told, buyer: Home
 
 
 def test_a_bundle_of_a_block_that_the_node_does_not_have_yet(
-    told: Told, buyer: Home, monkeypatch: pytest.MonkeyPatch
+    told: Delivered, buyer: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = told.apart.consortium.chain
     monkeypatch.setattr(type(chain), "final_number", lambda _: 3)
@@ -317,7 +319,7 @@ def test_a_bundle_of_a_block_that_the_node_does_not_have_yet(
 
 @pytest.mark.parametrize("place", ["keep", "put_document", "add_identity"])
 def test_a_failure_within_the_write_keeps_nothing(
-    told: Told, buyer: Home, monkeypatch: pytest.MonkeyPatch, place: str
+    told: Delivered, buyer: Home, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def fail(*_: object) -> None:
         raise StoreError("the disk is full")

@@ -78,8 +78,8 @@ def test_a_failed_machine_leads_to_a_plan_without_it_that_names_the_withdrawal(l
     assert all(row.machine != loop.mill for row in after.rows)
     assert after.cause is not None
     assert after.cause.kind is CauseKind.MACHINE_DOWN
-    with reading(loop.coordinator.store) as shelf:
-        [leaf] = shelf.planning.leaves(loop.planned.call.digest, What.WITHDRAWAL)
+    with reading(loop.coordinator.store) as tables:
+        [leaf] = tables.planning.leaves(loop.planned.call.digest, What.WITHDRAWAL)
         said = OfferWithdrawal.parse(leaf.value).cause
     assert (after.cause.stream, after.cause.leaf) == (leaf.stream, leaf.leaf_index)
     assert said is not None
@@ -97,9 +97,9 @@ def test_a_failed_machine_leads_to_a_plan_without_it_that_names_the_withdrawal(l
 def test_a_plan_that_was_replaced_meanwhile_is_not_replaced_by_what_was_made_of_the_one_before(loop: Loop) -> None:
     [due] = loop.steps()
     replacer, now_s = loop.replacer(), loop.planned.apart.world.now()
-    with reading(loop.coordinator.store) as shelf:
-        [cause] = FeedbackRepository(shelf.connection).causes(9)
-        prepared = replacer._prepare(shelf, due, cause, now_s)
+    with reading(loop.coordinator.store) as tables:
+        [cause] = FeedbackRepository(tables.connection).causes(9)
+        prepared = replacer._prepare(tables, due, cause, now_s)
     assert prepared is not None
     made = make_plan(prepared.file, tie=prepared.tie, replan=prepared.why, cpu_s=0.2)
     replacer._record(due, prepared, made, now_s)  # by the other process
@@ -112,8 +112,8 @@ def test_a_plan_that_was_replaced_meanwhile_is_not_replaced_by_what_was_made_of_
 
 def test_where_nothing_is_left_to_move_or_no_plan_is_possible_the_step_says_so(loop: Loop) -> None:
     before = loop.plan()
-    with writing(loop.coordinator.store) as shelf:  # what the other machine is offered for is gone as well
-        connection = shelf.connection
+    with writing(loop.coordinator.store) as tables:  # what the other machine is offered for is gone as well
+        connection = tables.connection
         lathe = loop.planned.apart.world.streams["lathe-offers"]
         connection.exec_driver_sql("DELETE FROM planning_leaves WHERE stream = ?", (lathe,))
     assert loop.replacer().replace_next(loop.planned.apart.world.now())
@@ -126,8 +126,8 @@ def test_where_nothing_is_left_to_move_or_no_plan_is_possible_the_step_says_so(l
 
 def test_a_step_whose_plan_cannot_be_made_fails_in_the_end_and_blocks_no_other(loop: Loop) -> None:
     replacer, now_s = loop.replacer(fail), loop.planned.apart.world.now()
-    with writing(loop.coordinator.store) as shelf:
-        kept = FeedbackRepository(shelf.connection)
+    with writing(loop.coordinator.store) as tables:
+        kept = FeedbackRepository(tables.connection)
         [row] = kept.causes(9)
         [unknown] = kept.add_steps(row.id, [(Step.REPLAN, State.DUE, f"0x{'07' * 32}")], 0)  # the first in turn
     assert unknown.number == 2
@@ -139,11 +139,11 @@ def test_a_step_whose_plan_cannot_be_made_fails_in_the_end_and_blocks_no_other(l
 
 def rewrite_withdrawal(loop: Loop, kind: str) -> None:
     """As if it had another cause, and feedback had not seen it yet."""
-    with writing(loop.coordinator.store) as shelf:
-        shelf.connection.exec_driver_sql("DELETE FROM feedback_causes")
-        shelf.connection.exec_driver_sql("DELETE FROM feedback_steps")
+    with writing(loop.coordinator.store) as tables:
+        tables.connection.exec_driver_sql("DELETE FROM feedback_causes")
+        tables.connection.exec_driver_sql("DELETE FROM feedback_steps")
         change = "UPDATE planning_leaves SET entry = replace(entry, 'machine-down', ?) WHERE what = ?"
-        shelf.connection.exec_driver_sql(change, (kind, What.WITHDRAWAL))
+        tables.connection.exec_driver_sql(change, (kind, What.WITHDRAWAL))
 
 
 @pytest.mark.parametrize("kind", ["call", "late", "declined"])
@@ -158,8 +158,8 @@ def test_a_withdrawal_that_touches_no_plan_is_settled_once_it_is_old(loop: Loop)
     rewrite_withdrawal(loop, "drift")
     home, now_s = loop.coordinator, loop.planned.apart.world.now()
     for later_s, states in ((0, []), (7200, [State.SETTLED]), (7200, [State.SETTLED])):
-        with writing(home.store) as shelf:
-            watcher = Watcher(shelf, home.company.number, loop.queue, NoSetpoints(), now_s + later_s)
+        with writing(home.store) as tables:
+            watcher = Watcher(tables, home.company.number, loop.queue, NoSetpoints(), now_s + later_s)
             watcher.look()
             assert watcher.is_idle()
         assert [step.state for step in loop.steps()] == states

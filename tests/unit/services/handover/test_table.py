@@ -7,7 +7,7 @@ from pathlib import Path
 from millmark.ledger.events import EVENTS
 from millmark.services import handover
 from millmark.services.handover.table import TABLE, Gets, is_handed_over
-from tests.unit.services.handover.conftest import Readable, Told
+from tests.unit.services.handover.conftest import Delivered, Readable
 
 BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER = "nordwind", "kestrel", "alder", "umbra", "vector", "swift"
 STRANGERS = ("birch", "cedar")
@@ -141,7 +141,7 @@ PLANNED: dict[str, dict[str, dict[str, set[str]]]] = {
 """Of the second order. What an owner reads of a plan are its own rows, here all on Birch's lathe."""
 
 
-def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Told) -> None:
+def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Delivered) -> None:
     assert list(told.moments) == [*NEW, "erased", *PLANNED]
     before: Readable = {}
     for moment in NEW:
@@ -155,7 +155,7 @@ def test_each_company_reads_exactly_what_the_table_says_at_each_moment(told: Tol
         before = readable
 
 
-def test_each_company_reads_exactly_what_the_table_says_of_calls_offers_and_plans(told: Told) -> None:
+def test_each_company_reads_exactly_what_the_table_says_of_calls_offers_and_plans(told: Delivered) -> None:
     before = told.moments["erased"]
     for moment in PLANNED:
         readable = told.moments[moment]
@@ -166,7 +166,7 @@ def test_each_company_reads_exactly_what_the_table_says_of_calls_offers_and_plan
         before = readable
 
 
-def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) -> None:
+def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Delivered) -> None:
     """The buyer tells the coordinator, who tells the maker; the maker tells the coordinator of its machine."""
     before, after = told.moments["answered"], told.moments["erased"]
     gone = {
@@ -182,7 +182,7 @@ def test_an_erasure_reaches_everybody_who_was_handed_the_document(told: Told) ->
     assert all(after[who][kind] <= before[who][kind] for who in after for kind in after[who])
 
 
-def test_what_is_not_handed_over_cannot_be_guessed_either(told: Told) -> None:
+def test_what_is_not_handed_over_cannot_be_guessed_either(told: Delivered) -> None:
     """Of a withheld field the maker has the leaf hash alone, so no salt to test guesses with."""
     maker = told.home(MAKER)
     shown = maker.document(told.apart.roots["hip"])

@@ -158,7 +158,7 @@ def test_an_answer_is_not_believed_for_long(tmp_path: Path, monkeypatch: pytest.
             lots.verify_event(event(0, order=ORDER))
 
 
-def test_a_lot_that_is_not_known_yet_passes_the_door(tmp_path: Path) -> None:
+def test_a_lot_that_is_not_known_yet_is_let_in(tmp_path: Path) -> None:
     with opened(tmp_path) as (_, _, lots):
         lots.verify_event(event(0, lot="0x" + "99" * 32))
         lots.verify_event(event(0, lot="urn:example:part"))

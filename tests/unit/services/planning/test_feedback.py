@@ -51,9 +51,9 @@ def drift(world: FeedbackWorld) -> bytes:
 
 
 def report(world: FeedbackWorld, kind: str = "machine-down") -> MachineCause:
-    with writing(world.store) as shelf:
+    with writing(world.store) as tables:
         said = MACHINE, kind, "it stopped", world.now_s, world._queue
-        cause = report_event(shelf, world.me, *said, captured=world.captured)
+        cause = report_event(tables, world.me, *said, captured=world.captured)
     world.report(cause)
     return cause
 
@@ -212,26 +212,26 @@ def test_a_failed_machine_makes_no_offers_until_it_is_mended(world: FeedbackWorl
     report(world)
     assert taken(world) == [("withdraw", "done")]
     assert world.condition().efficiency_per_mille == 0
-    with writing(world.store) as shelf:
-        assert world.watcher(shelf).mend(MACHINE, "a new spindle").efficiency_per_mille == 1000
+    with writing(world.store) as tables:
+        assert world.watcher(tables).repair(MACHINE, "a new spindle").efficiency_per_mille == 1000
     assert world.entries()[-1]["reason"] == "a new spindle"
-    with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
-        world.watcher(shelf).mend(MACHINE, "twice")
+    with writing(world.store) as tables, pytest.raises(CauseRefusedError):
+        world.watcher(tables).repair(MACHINE, "twice")
 
 
 def test_an_overhauled_machine_is_offered_at_its_whole_speed_with_the_reason_on_record(world: FeedbackWorld) -> None:
     world.setpoints.proposes = False
     drift(world)
     assert world.condition().rung == 2
-    with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
-        world.watcher(shelf).mend(MACHINE, "derated machines are offered")
-    with writing(world.store) as shelf:
-        assert world.watcher(shelf).mend(MACHINE, "new bearings", overhauled=True).rung == 0
+    with writing(world.store) as tables, pytest.raises(CauseRefusedError):
+        world.watcher(tables).repair(MACHINE, "derated machines are offered")
+    with writing(world.store) as tables:
+        assert world.watcher(tables).repair(MACHINE, "new bearings", overhauled=True).rung == 0
     assert (world.entries()[-1]["overhauled"], world.entries()[-1]["efficiency_per_mille"]) == (True, 1000)
     assert world.entries()[-1]["reason"] == "new bearings"
     written = len(world.entries())
-    with writing(world.store) as shelf:
-        assert world.watcher(shelf).mend(MACHINE, "and its belt", overhauled=True).rung == 0
+    with writing(world.store) as tables:
+        assert world.watcher(tables).repair(MACHINE, "and its belt", overhauled=True).rung == 0
     assert len(world.entries()) == written  # nothing was held against it
 
 
@@ -244,8 +244,8 @@ def test_what_a_person_dismisses_is_taken_back_with_the_reason_on_record(world: 
     assert world.entries()[-1]["dismissed"] is True
     assert [step.step for step in world.steps()] == ["setpoint", "derate", "lift"]
     for unknown, reason in ((name, "again"), (sha256(b"nothing"), "no such cause")):
-        with writing(world.store) as shelf, pytest.raises(CauseRefusedError):
-            world.watcher(shelf).dismiss(unknown, reason)
+        with writing(world.store) as tables, pytest.raises(CauseRefusedError):
+            world.watcher(tables).dismiss(unknown, reason)
 
 
 def test_without_a_stream_the_step_waits_and_is_taken_as_soon_as_there_is_one(world: FeedbackWorld) -> None:
@@ -345,8 +345,8 @@ def test_a_lift_names_the_cause_of_its_rung(world: FeedbackWorld) -> None:
     with world.store.transaction() as connection:
         row = replace(world.causes()[0], id=bytes(32), kind="declined", number=9, stream=b"", record=7)
         Rows(connection).put(row)
-    with writing(world.store) as shelf:
-        world.watcher(shelf).mend(MACHINE, "a new spindle")
+    with writing(world.store) as tables:
+        world.watcher(tables).repair(MACHINE, "a new spindle")
     assert world.entries()[-1]["cause"]["id"] == f"0x{down.id.hex()}"  # type: ignore[index]  # an object
 
 

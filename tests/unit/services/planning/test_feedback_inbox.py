@@ -11,7 +11,7 @@ from millmark.ledger.plans.plan import CauseKind
 from millmark.quality.process import Proposal
 from millmark.quality.process.proposals import Outcome
 from millmark.services.planning.feedback.causes import MachineCause
-from millmark.services.planning.feedback.inbox_desk import FOLDER, MOST_READ, InboxDesk, _document
+from millmark.services.planning.feedback.inbox_proposer import FOLDER, MOST_READ, InboxProposer, _document
 from millmark.services.planning.feedback.taking import Proposed, Unproposed
 from millmark.services.planning.reading import writing
 from millmark.services.setpoints.repository import SetpointRepository
@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> Iterator[FeedbackWorld]:
     keep_process(home, MACHINE, T0 - 60)
     with new_store(tmp_path) as store:
         made = FeedbackWorld(store)
-        made.setpoints = InboxDesk(home, OWNER)  # type: ignore[assignment]  # the real one
+        made.setpoints = InboxProposer(home, OWNER)  # type: ignore[assignment]  # the real one
         made.found()
         yield made
 
@@ -40,8 +40,8 @@ def propose(world: FeedbackWorld, now_s: int = T0) -> Proposed | Unproposed:
     found = None
     for _ in range(MOST_READ):
         world.setpoints.search([cause], now_s)
-        with writing(world.store) as shelf:
-            found = world.setpoints.propose(shelf, cause, now_s)
+        with writing(world.store) as tables:
+            found = world.setpoints.propose(tables, cause, now_s)
         if found is not None:
             break
     assert found is not None
@@ -54,9 +54,9 @@ def test_what_the_model_finds_waits_in_the_inbox_and_names_its_cause(world: Feed
     [cause], [step] = world.causes(), world.steps()
     assert (step.step, step.state) == ("setpoint", "waiting")
     assert step.detail.startswith("temperature_set 208.0000 → 21")
-    with writing(world.store) as shelf:
-        [row] = SetpointRepository(shelf.rows).latest(9)
-        assert world.setpoints.answer(shelf, cause.id, world.now_s) is None
+    with writing(world.store) as tables:
+        [row] = SetpointRepository(tables.rows).latest(9)
+        assert world.setpoints.answer(tables, cause.id, world.now_s) is None
     document = row.parse()
     assert cause.id.hex()[:16] in document.cause
     assert (row.machine, row.stream, document.unit) == (MACHINE, STREAM, "EUR/100")
@@ -86,21 +86,21 @@ def test_what_nobody_answers_counts_as_refused_when_its_time_is_over(world: Feed
 def test_unusable_files_are_named_and_propose_nothing(
     world: FeedbackWorld, name: str, content: bytes, why: str
 ) -> None:
-    desk = world.setpoints
-    assert isinstance(desk, InboxDesk)
-    write(desk.home, name, content)
+    proposer = world.setpoints
+    assert isinstance(proposer, InboxProposer)
+    write(proposer.home, name, content)
     found = propose(world)
     assert isinstance(found, Unproposed)
     assert why in found.text
 
 
 def test_old_telemetry_and_a_machine_without_a_model_propose_nothing(world: FeedbackWorld) -> None:
-    desk = world.setpoints
-    assert isinstance(desk, InboxDesk)
+    proposer = world.setpoints
+    assert isinstance(proposer, InboxProposer)
     old = propose(world, T0 + 2 * 3600)
     assert isinstance(old, Unproposed)
     assert "ended 121 min ago" in old.text
-    (desk.home / FOLDER / str(MACHINE)).rename(desk.home / FOLDER / "404")
+    (proposer.home / FOLDER / str(MACHINE)).rename(proposer.home / FOLDER / "404")
     without = propose(world)
     assert isinstance(without, Unproposed)
     assert "no model" in without.text

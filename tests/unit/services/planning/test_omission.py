@@ -25,7 +25,7 @@ from millmark.services.planning.omission import (
     sign_receipt,
     verify_omission,
 )
-from millmark.services.planning.papers import OpenedLeaf, build_seal
+from millmark.services.planning.stream_entries import OpenedLeaf, build_seal
 from tests.support.figures import Tell
 from tests.support.planning_samples import build_call, build_opened, build_plan
 from tests.support.sign_in import signer_of

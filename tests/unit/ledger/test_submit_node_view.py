@@ -12,7 +12,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import Entry, OutboxState
 from millmark.ledger.submit import Submitter, batches
-from millmark.ledger.submit.batches import Lookout, describe_chain
+from millmark.ledger.submit.batches import NodeView, describe_chain
 from tests.support.ledger_world import LedgerWorld
 
 KEY = b"\5" * 20
@@ -31,7 +31,7 @@ def test_a_relay_does_not_say_how_far_the_chain_was_seen(store: Store, outbox: O
 
 
 def test_an_outbox_is_for_the_ledger_that_was_looked_at_first(world: LedgerWorld, outbox: Outbox) -> None:
-    Lookout(world.chain, outbox).look(KEY)
+    NodeView(world.chain, outbox).look(KEY)
     ours = describe_chain(world.chain.deployment)
     outbox.bind(ours)
     with pytest.raises(
@@ -42,7 +42,7 @@ def test_an_outbox_is_for_the_ledger_that_was_looked_at_first(world: LedgerWorld
 
 def test_nothing_is_looked_at_for_an_outbox_of_another_ledger(world: LedgerWorld, outbox: Outbox) -> None:
     outbox.bind(dataclasses.replace(describe_chain(world.chain.deployment), ledger_id=b"\x99" * 32))
-    seen = Lookout(world.chain, outbox)
+    seen = NodeView(world.chain, outbox)
     world.line.passed.clear()
     for _ in range(2):
         with pytest.raises(WrongChainError, match=f"the outbox's records are for the ledger with the id 0x{'99' * 32}"):
@@ -54,7 +54,7 @@ def test_a_node_at_the_latest_known_block_is_not_behind(
     world: LedgerWorld, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "_PATIENCE_S", 0.0)
-    head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
+    head, found = world.chain.look(KEY).head, NodeView(world.chain_with(timed_blocks=True), outbox)
     for seen, caught_up in ((head.number - 1, True), (head.number, True), (head.number + 1, False)):
         monkeypatch.setattr(outbox, "seen_block", lambda seen=seen: seen)
         assert found.is_caught_up(head) is caught_up
@@ -65,7 +65,7 @@ def test_a_refusal_is_final_by_a_later_block_and_not_by_one_from_before_it_was_f
     world: LedgerWorld, outbox: Outbox
 ) -> None:
     depth, record = 2, 7
-    found = Lookout(world.chain_with(timed_blocks=True, finality_depth=depth), outbox)
+    found = NodeView(world.chain_with(timed_blocks=True, finality_depth=depth), outbox)
     head = dataclasses.replace(world.chain.look(KEY).head, number=100)
 
     def after(number: int) -> bool:
@@ -93,7 +93,7 @@ def test_no_trouble_is_left_of_a_record_that_waits_no_more(
     submitter.step()
     assert outbox.record(number).state is not OutboxState.QUEUED
     submitter.submit([second])
-    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    monkeypatch.setattr(submitter._view._outbox, "seen_block", lambda: 2**40)
     with pytest.raises(NodeBehindError, match="the node is behind"):
         submitter.step()
     outbox.pause([second[0]])
@@ -105,7 +105,7 @@ def test_a_node_may_be_behind_for_five_seconds_each_time(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(batches, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    head, found = world.chain.look(KEY).head, Lookout(world.chain_with(timed_blocks=True), outbox)
+    head, found = world.chain.look(KEY).head, NodeView(world.chain_with(timed_blocks=True), outbox)
     monkeypatch.setattr(outbox, "seen_block", lambda: head.number + 1)
     for _ in range(2):
         for elapsed_s, is_told in ((0.0, False), (4.9, False), (0.1, True), (60.0, True)):
@@ -129,7 +129,7 @@ def test_how_long_a_node_was_behind_counts_from_when_something_waits(
     if is_other_open:
         submitter.submit([first])
         submitter.step()
-    monkeypatch.setattr(submitter._lookout._outbox, "seen_block", lambda: 2**40)
+    monkeypatch.setattr(submitter._view._outbox, "seen_block", lambda: 2**40)
     submitter.submit([second])
     submitter.step()
     outbox.cancel([second[0]])

@@ -10,7 +10,7 @@ from millmark.ledger.claims import Claims
 from millmark.ledger.plans.file import build_part
 from millmark.ledger.plans.plan import Cause, CauseKind, Leg, Plan
 from millmark.services.planning.errors import PlanningError
-from millmark.services.planning.papers import build_seal, list_shown, parse_seal, read_part, read_plan
+from millmark.services.planning.stream_entries import build_seal, list_shown, parse_seal, read_part, read_plan
 from tests.support.planning_samples import LEDGER, ORDERS, build_call, build_plan, build_row
 from tests.support.sign_in import signer_of
 

@@ -16,13 +16,13 @@ from millmark.ledger.canonical import to_hex
 from millmark.ledger.errors import InputError, NotFoundError
 from millmark.ledger.plans.call import Call
 from millmark.ledger.store import Book, Rows
-from millmark.services.commands.acts.act import At, Done, Group
+from millmark.services.commands.acts.act import Done, Group, Home
 from millmark.services.commands.acts.words import day_or_time
 from millmark.services.commands.context import Context, open_context
 from millmark.services.planning.consent import consent_to
-from millmark.services.planning.papers import OwnStream, Sealed
-from millmark.services.planning.reading import Shelf, need_call, reading, writing
+from millmark.services.planning.reading import PlanningTables, need_call, reading, writing
 from millmark.services.planning.repository import CallRow
+from millmark.services.planning.stream_entries import OwnStream, Sealed
 from millmark.services.views import RecordStatus
 
 PLAN = Group("plan", "Call for offers, offer machines, make plans, and agree on them.")
@@ -45,10 +45,10 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _LEAST_DIGITS = 4
 
 
-class Desk:
+class Planner:
     """A home at work: its gateway, and its database."""
 
-    def __init__(self, at: At, opened: Context) -> None:
+    def __init__(self, at: Home, opened: Context) -> None:
         self.at, self.opened = at, opened
         caller = at.gateway.get_session()
         if caller.participant is None:
@@ -59,19 +59,19 @@ class Desk:
         """Seconds since 1970."""
         return int(time.time())
 
-    def reading(self) -> AbstractContextManager[Shelf]:
+    def reading(self) -> AbstractContextManager[PlanningTables]:
         return reading(self.opened.store)
 
-    def writing(self) -> AbstractContextManager[Shelf]:
+    def writing(self) -> AbstractContextManager[PlanningTables]:
         return writing(self.opened.store)
 
     def call(self, name: str | None) -> Call:
         """A call by its digest or the beginning of it; the latest without a name. Raises NotFoundError, InputError."""
-        with self.reading() as shelf:
-            return need_call(shelf.rows, self.choose_call(shelf, name).digest)
+        with self.reading() as tables:
+            return need_call(tables.rows, self.choose_call(tables, name).digest)
 
-    def choose_call(self, shelf: Shelf, name: str | None) -> CallRow:
-        listed = shelf.planning.calls()
+    def choose_call(self, tables: PlanningTables, name: str | None) -> CallRow:
+        listed = tables.planning.calls()
         if name is None and listed:
             return listed[0]
         return choose("call", name or "", listed, lambda row: row.digest)
@@ -79,16 +79,16 @@ class Desk:
     def stream(self, name: str | None, machine: int | None) -> OwnStream:
         """The company's stream of a machine, or its stream for plans. Raises InputError if several qualify."""
         named = None if name is None else bytes.fromhex(self.at.stream(name)[2:])
-        with self.reading() as shelf:
-            return shelf.stream(self.me, machine, named)
+        with self.reading() as tables:
+            return tables.stream(self.me, machine, named)
 
     def anchor(self, stream: OwnStream, sealed: Sealed) -> RecordStatus:
         return self.at.gateway.anchor(stream.subject, size=sealed.size, root=sealed.root)
 
     def anchor_rest(self, stream: OwnStream) -> Done | None:
         """Anchors entries whose anchor was lost on the way; None if there are none."""
-        with self.reading() as shelf:
-            rest = shelf.unanchored(stream)
+        with self.reading() as tables:
+            rest = tables.unanchored(stream)
         if rest is None:
             return None
         said = f"{len(rest.leaves)} entries that were written before are anchored now"
@@ -96,9 +96,9 @@ class Desk:
 
 
 @contextmanager
-def open_desk(at: At) -> Iterator[Desk]:
+def open_planner(at: Home) -> Iterator[Planner]:
     with open_context(at.home) as opened:
-        yield Desk(at, opened)
+        yield Planner(at, opened)
 
 
 def find_offered_row(home: Path, assignment: int) -> str | None:

@@ -11,7 +11,7 @@ from millmark.ledger.canonical import sha256
 from millmark.ledger.chain import Chain, Head, Sight
 from millmark.ledger.errors import ChainError, ChainUnreachableError
 from millmark.ledger.events import Header
-from millmark.ledger.submit.tracker import find_buried
+from millmark.ledger.submit.tracker import find_settled
 
 DEPTH = 3
 
@@ -42,7 +42,7 @@ class Shown:
 
 def find(shown: Shown, blocks: list[tuple[int, bytes]], head: int = 13, depth: int = DEPTH) -> set[bytes]:
     sight = Sight(Head(head, hash_of(head), 0), 0, head - depth)
-    return find_buried(cast("Chain", shown), blocks, sight)
+    return find_settled(cast("Chain", shown), blocks, sight)
 
 
 @pytest.fixture

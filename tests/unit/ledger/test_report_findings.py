@@ -1,6 +1,6 @@
 """What an attack on the verifier found: nothing false was accepted, and much was not said.
 
-One test for each finding, by its number in ledger/verify/FINDINGS.md; those about text are in test_told_text.py.
+One test for each finding, by its number in ledger/verify/FINDINGS.md; those about text are in test_report_text.py.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _UNANSWERED = {SetpointState.EXPIRED: Sentence.EXPIRED, SetpointState.SUPERSEDED
 
 
 @dataclass(frozen=True, slots=True)
-class InboxDesk:
+class InboxProposer:
     """Proposes settings from the models in a home, priced in the unit of its calendar."""
 
     home: Path
@@ -65,13 +65,13 @@ class InboxDesk:
             else:
                 self._unread[name] = unread[name]
 
-    def propose(self, shelf: reading.Shelf, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
+    def propose(self, tables: reading.PlanningTables, cause: MachineCause, now_s: int) -> Proposed | Unproposed | None:
         """Puts what was found into the inbox, or says why there is nothing."""
         document = self._found.get(cause.id)
         if document is None or isinstance(document, Unproposed):
             return document
-        repository = SetpointRepository(shelf.rows)
-        stream = shelf.stream(self.me, cause.machine).subject
+        repository = SetpointRepository(tables.rows)
+        stream = tables.stream(self.me, cause.machine).subject
         place = repository.next_number(), cause.machine, stream, document.digest, document.build().decode()
         repository.add(SetpointRow(*place, now_s, now_s + _OPEN_S))
         return Proposed("; ".join(map(describe_value, document.values)))
@@ -93,22 +93,22 @@ class InboxDesk:
         except (QualityError, MillmarkError, OSError) as error:
             return _unusable(str(error))
 
-    def answer(self, shelf: reading.Shelf, cause: bytes, now_s: int) -> Answer | None:
+    def answer(self, tables: reading.PlanningTables, cause: bytes, now_s: int) -> Answer | None:
         """The answer in the machine's evidence. A proposal that nobody answered in time counts as refused."""
-        row = FeedbackRepository(shelf.connection).cause(cause)
-        repository = SetpointRepository(shelf.rows)
+        row = FeedbackRepository(tables.connection).cause(cause)
+        repository = SetpointRepository(tables.rows)
         listed = [] if row is None else repository.latest(100, row.machine)
         # How a proposal that names its cause ends.
         ending = Sentence.BECAUSE.write(kind="", cause="", mark=cause.hex()[:_MARK]).removeprefix(": ")
         found = next((one for one in listed if one.parse().cause.endswith(ending)), None)
         if found is None:
             return None
-        state = state_of(shelf.book, repository, found, now_s)
+        state = state_of(tables.book, repository, found, now_s)
         if state is SetpointState.OPEN:
             return None
         if state in _UNANSWERED:
             return Answer(False, now_s, "", _UNANSWERED[state].write())
-        said = find_answer(shelf.book, found)
+        said = find_answer(tables.book, found)
         reason = "" if said is None else str(said[1].get("reason", ""))
         return Answer(state is SetpointState.ACCEPTED, now_s, _OPERATOR, reason)
 
