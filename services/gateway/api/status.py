@@ -113,8 +113,8 @@ def _chain(head: Head) -> ChainState:
 def _status() -> GatewayStatus:
     registry, ledger, block = b"\x11" * 20, b"\x22" * 20, b"\x44" * 32
     return GatewayStatus(
-        index=IndexState(examples.CHAIN_ID, registry, ledger, 987, block, examples.NOW, 31, 640, b"\x55" * 32),
-        chain=ChainState(examples.CHAIN_ID, 987, block, examples.NOW, 31, 640, examples.NOW),
+        index=IndexState(examples.CHAIN_ID, registry, ledger, 987, block, examples.NOW, 31, 641, b"\x55" * 32),
+        chain=ChainState(examples.CHAIN_ID, 987, block, examples.NOW, 31, 641, examples.NOW),
         chain_failure=None,
         equal=True,
         follower=FollowerState(examples.NOW, None),
