@@ -123,6 +123,15 @@ class _Server(uvicorn.Server):
                 one.table, one.encrypted = self._table, self._encrypted
         await super().startup(sockets)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Those that were accepted only now, or did not end in time, would be left to the collector.
+        for _ in range(2):  # one round of the loop makes an accepted connection, or closes it
+            await asyncio.sleep(0)
+            for one in list(self.server_state.connections):
+                one.transport.abort()
+        await asyncio.sleep(0)
+
 
 def build_server(
     app: ASGIApp,
