@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
@@ -20,6 +21,8 @@ from millmark.ledger.provenance.answers import (
     RegisteredMachine,
     Stream,
 )
+from millmark.ledger.records import snake_case
+from millmark.services.acts import ACTS
 from millmark.services.client.errors import ProblemError, RecordRefusedError, RecordWaitingError
 from millmark.services.client.transport import Transport
 from millmark.services.views import Caller, GatewayStatus, RecordStatus
@@ -84,51 +87,10 @@ class Client(Transport):
     iterate_models = _all(Model, "/v1/models")
     iterate_participants = _all(Participant, "/v1/participants")
 
-    place_order = _record("/v1/orders")
-    accept_order = _record("/v1/orders/{}/accept")
-    reject_order = _record("/v1/orders/{}/reject")
-    cancel_order = _record("/v1/orders/{}/cancel")
-    propose_revision = _record("/v1/orders/{}/revisions")
-    accept_revision = _record("/v1/orders/{}/revisions/{}/accept")
-    propose_end = _record("/v1/orders/{}/ends")
-    end_order = _record("/v1/orders/{}/ends/{}/accept")
-    complete_order = _record("/v1/orders/{}/complete")
-    confirm_delivery = _record("/v1/orders/{}/confirm-delivery")
-    propose_assignment = _record("/v1/assignments")
-    accept_assignment = _record("/v1/assignments/{}/accept")
-    decline_assignment = _record("/v1/assignments/{}/decline")
-    start_assignment = _record("/v1/assignments/{}/start")
-    finish_assignment = _record("/v1/assignments/{}/finish")
-    read_register = _record("/v1/assignments/{}/registers")
-    answer_setpoint = _record("/v1/setpoints/{}/answer")
-    cancel_assignment = _record("/v1/assignments/{}/cancel")
-    commission_lot = _record("/v1/lots/commission")
-    receive_lot = _record("/v1/lots/receive")
-    transform_lots = _record("/v1/lots/transform")
-    rework_lot = _record("/v1/lots/{}/rework")
-    allocate_lot = _record("/v1/orders/{}/allocate")
-    deallocate_lot = _record("/v1/lots/{}/deallocate")
-    scrap_lot = _record("/v1/lots/{}/scrap")
-    pack_lots = _record("/v1/lots/{}/pack")
-    unpack_lots = _record("/v1/lots/{}/unpack")
-    quarantine_lot = _record("/v1/lots/{}/quarantine")
-    release_lot = _record("/v1/lots/{}/release")
-    waive_gate = _record("/v1/lots/{}/waive")
-    offer_custody = _record("/v1/custody/offer")
-    return_lot = _record("/v1/lots/{}/return")
-    accept_custody = _record("/v1/custody/accept")
-    accept_in_part = _record("/v1/custody/accept-in-part")
-    decline_custody = _record("/v1/lots/{}/custody/decline")
-    withdraw_custody = _record("/v1/lots/{}/custody/withdraw")
-    reclaim_custody = _record("/v1/custody/reclaim")
-    issue_certificate = _record("/v1/certificates")
-    revoke_certificate = _record("/v1/certificates/{}/revoke")
-    demand_opening = _record("/v1/certificates/{}/demand-opening")
-    open_stream = _record("/v1/streams")
-    anchor = _record("/v1/streams/{}/anchors")
-    register_machine = _record("/v1/machines")
-    retire_machine = _record("/v1/machines/{}/retire")
-    note = _record("/v1/notes")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., RecordStatus]:
+            """A method for each act, added below."""
 
     def wait(self, record: RecordStatus, timeout_s: float = 120.0) -> RecordStatus:
         """Waits until a record is final and the gateway's index shows it, and returns its status. A credential without
@@ -171,6 +133,10 @@ class Client(Transport):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+for _act in ACTS.values():
+    setattr(Client, snake_case(_act.name), _record(re.sub(r"\{\w+\}", "{}", _act.path)))
 
 
 def _waiting(record: RecordStatus, what: str, hint: str) -> RecordWaitingError:

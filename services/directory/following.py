@@ -13,7 +13,7 @@ from millmark.ledger.chain.council import Council
 from millmark.ledger.store import Book, Connection, Registry, Rows
 from millmark.ledger.store.rows import KeyRow, ParticipantRow, PublicationRow
 from millmark.services.directory import document
-from millmark.services.directory.repository import AdmissionRow, DirectoryRepository, DirectoryState
+from millmark.services.directory.repository import DirectoryRepository, DirectoryState
 
 _AGAIN = "get the directory again from the operator's gateway"
 _LATER = "run the command again when the index has followed the chain"
@@ -134,19 +134,8 @@ def keep_admission(connection: Connection, key: bytes, entry: document.Directory
     stated = entry.recipient_key
     if before is not None and before.public_key and (stated is None or stated.issued_at < before.issued_at):
         stated = before.to_entry().recipient_key
-    directories.put_admission(
-        AdmissionRow(
-            key,
-            entry.participant or (0 if before is None else before.participant),
-            entry.name,
-            entry.gln or "",
-            entry.gateway or "",
-            b"" if stated is None else stated.public_key,
-            0 if stated is None else stated.issued_at,
-            b"" if stated is None else stated.signature,
-            "" if entry.contact is None else entry.contact.to_text(),
-        )
-    )
+    number = entry.participant or (0 if before is None else before.participant)
+    directories.put_admission(key, replace(entry, participant=number, recipient_key=stated))
 
 
 def verify_admissible(connection: Connection, entries: dict[bytes, document.DirectoryEntry]) -> None:

@@ -102,7 +102,7 @@ class DirectoryRepository:
 
         Names of companies that are no longer in it stay: older records are theirs."""
         self._connection.execute(delete(directory_entries))
-        self._rows.insert([_row(entry) for entry in signed.directory.entries])
+        self._rows.insert([DirectoryEntryRow(*_columns(entry)) for entry in signed.directory.entries])
         self._rows.put(_document(DirectoryState.IN_FORCE, signed))
         issued = self._rows.get(DirectoryRow, DirectoryState.ISSUED.value)
         if issued is not None and issued.issued_at <= signed.directory.issued_at:
@@ -112,11 +112,11 @@ class DirectoryRepository:
         if names != book.names():  # each change invalidates cached answers
             book.set_names(names)
 
-    def put_admission(self, row: AdmissionRow) -> None:
+    def put_admission(self, address: bytes, entry: DirectoryEntry) -> None:
         """Replaces what was known by this key, and by another key of the same company."""
-        if row.participant:
-            self._connection.execute(delete(admissions).where(admissions.c.participant == row.participant))
-        self._rows.put(row)
+        if entry.participant:
+            self._connection.execute(delete(admissions).where(admissions.c.participant == entry.participant))
+        self._rows.put(AdmissionRow(address, *_columns(entry)))
 
     def drop_admission(self, address: bytes) -> None:
         """Forgets what was known by this key."""
@@ -141,18 +141,11 @@ def _document(state: DirectoryState, signed: SignedDirectory) -> DirectoryRow:
     return DirectoryRow(state.value, signed.directory.issued_at, signed.digest, signed.to_bytes())
 
 
-def _row(entry: DirectoryEntry) -> DirectoryEntryRow:
+def _columns(entry: DirectoryEntry) -> tuple[int, str, str, str, bytes, int, bytes, str]:
     key = entry.recipient_key or KeyStatement(b"", 0, b"")
-    return DirectoryEntryRow(
-        entry.participant,
-        entry.name,
-        entry.gln or "",
-        entry.gateway or "",
-        key.public_key,
-        key.issued_at,
-        key.signature,
-        "" if entry.contact is None else entry.contact.to_text(),
-    )
+    contact = "" if entry.contact is None else entry.contact.to_text()
+    stated = key.public_key, key.issued_at, key.signature
+    return entry.participant, entry.name, entry.gln or "", entry.gateway or "", *stated, contact
 
 
 def _entry(row: DirectoryEntryRow | AdmissionRow) -> DirectoryEntry:

@@ -277,57 +277,59 @@ class Allowance:
 
 def add(gets: Gets, rows: Rows, record: RecordRow, recipient: int, to: Allowance) -> None:
     """Adds what a thing is, because of this record and for this recipient."""
-    _ADDS[gets](rows, record, record.event(), recipient, to)
-
-
-def _add_order_name(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    to.names.add(record.subject)
-
-
-def _add_record_document(_rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    for root in event.roots():
-        to.add(root, WHOLE)
-
-
-def _add_order_document(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    for root in roots_of_order(rows, record):
-        to.add(root, WHOLE)
-
-
-def _add_order_part(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    operation = getattr(event, "operation", 0)
-    prefixes = (("specification",), ("passport",), ("operations", str(operation)))
-    for root in roots_of_order(rows, record):
-        to.add(root, prefixes)
+    event = record.event()
+    match gets:
+        case Gets.ORDER_NAME:
+            to.names.add(record.subject)
+        case Gets.RECORD_DOCUMENT:
+            for root in event.roots():
+                to.add(root, WHOLE)
+        case Gets.ORDER_DOCUMENT:
+            for root in roots_of_order(rows, record):
+                to.add(root, WHOLE)
+        case Gets.ORDER_PART:
+            operation = str(getattr(event, "operation", 0))
+            for root in roots_of_order(rows, record):
+                to.add(root, (("specification",), ("passport",), ("operations", operation)))
+        case Gets.MACHINE_NAME:
+            # A transformation names the operation only; the index has the assignment under which its lots were made.
+            works = {getattr(event, "assignment", 0), *(lot.assignment for lot in made(rows, record))}
+            machines = {row.machine for row in rows.among(AssignmentRow, "sequence", works)}
+            to.names |= {row.subject for row in rows.among(MachineRow, "number", machines)}
+        case Gets.MACHINE_DOCUMENT:
+            assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
+            machine = None if assignment is None else rows.get(MachineRow, assignment.machine)
+            to.add(_NOTHING if machine is None else machine.claims_root, WHOLE)
+        case Gets.LOT_NAMES:
+            to.names |= {row.subject for row in made(rows, record)}
+        case Gets.MADE_DOCUMENTS:
+            _add_documents_of(rows, made(rows, record), recipient, to)
+        case Gets.REWORK_DOCUMENT:
+            # As a lot's own document is handed over: what was done to it is told to whoever is told what it is.
+            if isinstance(event, LotReworked):
+                work = event.rework
+                to.add(work.claims_root, WHOLE if _orders_with(rows, {work.order}, recipient) else _PASSPORT)
+        case Gets.LOT_PROOF | Gets.PROOF_ALONE | Gets.LOT_DOCUMENT:
+            touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
+            lots = {row.subject for row in rows.among(LotRow, "subject", touched)}
+            to.parts |= lots | _packed(rows, lots, record.sequence)
+            if gets is Gets.LOT_DOCUMENT:
+                _add_documents_of(rows, rows.among(LotRow, "subject", to.parts), recipient, to)
+        case Gets.PASSPORTS:
+            pass  # the bundle itself decides: see `millmark.services.handover.delivering`
+        case Gets.MEASUREMENT:
+            to.measured = frozenset({record.sequence})
+        case Gets.CARD:
+            certificate = rows.get(CertificateRow, record.sequence)
+            model = None if certificate is None else rows.get(ModelRow, certificate.model)
+            to.add(_NOTHING if model is None else model.card_root, WHOLE)
+        case _:
+            _add_entries(gets, rows, record, event, recipient, to)
 
 
 def roots_of_order(rows: Rows, record: RecordRow) -> list[bytes]:
     order = rows.get(OrderRow, record.subject)
     return [] if order is None else [order.claims_root]
-
-
-def _add_machine_name(rows: Rows, record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    # A transformation names the operation only; the index has the assignment under which its lots were made.
-    works = {getattr(event, "assignment", 0), *(lot.assignment for lot in made(rows, record))}
-    machines = {row.machine for row in rows.among(AssignmentRow, "sequence", works)}
-    to.names |= {row.subject for row in rows.among(MachineRow, "number", machines)}
-
-
-def _add_machine_document(rows: Rows, _record: RecordRow, event: Event, _recipient: int, to: Allowance) -> None:
-    assignment = rows.get(AssignmentRow, getattr(event, "assignment", 0))
-    machine = None if assignment is None else rows.get(MachineRow, assignment.machine)
-    if machine is not None:
-        to.add(machine.claims_root, WHOLE)
-
-
-def _add_lot_names(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    to.names |= {row.subject for row in made(rows, record)}
-
-
-def _add_lots(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    touched = {row.subject for row in rows.find(RecordHistoryRow, sequence=record.sequence)}
-    lots = {row.subject for row in rows.among(LotRow, "subject", touched)}
-    to.parts |= lots | _packed(rows, lots, record.sequence)
 
 
 def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
@@ -343,22 +345,6 @@ def _packed(rows: Rows, lots: set[bytes], sequence: int) -> set[bytes]:
         } - found
         found |= level
     return found
-
-
-def _add_lot_documents(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    _add_lots(rows, record, event, recipient, to)
-    _add_documents_of(rows, rows.among(LotRow, "subject", to.parts), recipient, to)
-
-
-def _add_made_documents(rows: Rows, record: RecordRow, _event: Event, recipient: int, to: Allowance) -> None:
-    _add_documents_of(rows, made(rows, record), recipient, to)
-
-
-def _add_rework_document(rows: Rows, _record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    """As a lot's own document is handed over: what was done to it is told to whoever is told what it is."""
-    if isinstance(event, LotReworked):
-        work = event.rework
-        to.add(work.claims_root, WHOLE if _orders_with(rows, {work.order}, recipient) else _PASSPORT)
 
 
 def _add_documents_of(rows: Rows, lots: Iterable[LotRow], recipient: int, to: Allowance) -> None:
@@ -380,77 +366,36 @@ def _orders_with(rows: Rows, subjects: Iterable[bytes], recipient: int) -> set[b
     return found | {row.order for row in work if row.owner == recipient and row.state not in over}
 
 
-def _add_nothing(_rows: Rows, _record: RecordRow, _event: Event, _recipient: int, _to: Allowance) -> None:
-    """What the bundle itself decides: see `millmark.services.handover.delivering`."""
-
-
-def _add_measurement(_rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    to.measured = frozenset({record.sequence})
-
-
-def _add_card(rows: Rows, record: RecordRow, _event: Event, _recipient: int, to: Allowance) -> None:
-    certificate = rows.get(CertificateRow, record.sequence)
-    model = None if certificate is None else rows.get(ModelRow, certificate.model)
-    if model is not None:
-        to.add(model.card_root, WHOLE)
-
-
-def _add_call(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, What.CALL):
-        if recipient in stream_entries.called(rows, row) | stream_entries.readers(rows, row):
-            to.leaves.add(row.leaf)
-
-
-def _add_objective(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, What.CALL):
-        if recipient in stream_entries.readers(rows, row):
+def _add_entries(gets: Gets, rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
+    """Entries of an anchored stream, and what they are about."""
+    find, kinds = _OF_ENTRIES[gets]
+    for row in own(rows, record, event, *kinds):
+        if recipient not in find(rows, row):
+            continue
+        if gets is Gets.OBJECTIVE:
             to.objectives |= {stream_entries.objective_of(rows, row)} - {""}
-
-
-def _add_offers(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, *OFFERS):
-        if recipient in stream_entries.coordinator_and_readers(rows, row):
-            to.leaves.add(row.leaf)
+            continue
+        to.leaves.add(row.leaf)
+        if gets is Gets.OFFERS:
             for machine in stream_entries.machines_of(rows, row):
                 to.add(machine.claims_root, _CAPABILITY)
-
-
-def _add_plan_part(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, What.PLAN):
-        if recipient in stream_entries.owners_and_carriers(rows, row):
-            to.leaves.add(row.leaf)
+        elif gets is Gets.PLAN_PART:
             to.add(*stream_entries.plan_paths(rows, row, recipient))
-
-
-def _add_plan(rows: Rows, record: RecordRow, event: Event, recipient: int, to: Allowance) -> None:
-    for row in own(rows, record, event, What.PLAN):
-        if recipient in stream_entries.readers(rows, row):
-            to.leaves.add(row.leaf)
+        elif gets is Gets.PLAN:
             to.add(stream_entries.plan_paths(rows, row, recipient)[0], WHOLE)
 
 
-_ADDS: Mapping[Gets, Callable[[Rows, RecordRow, Event, int, Allowance], None]] = {
-    Gets.ORDER_NAME: _add_order_name,
-    Gets.ORDER_DOCUMENT: _add_order_document,
-    Gets.ORDER_PART: _add_order_part,
-    Gets.RECORD_DOCUMENT: _add_record_document,
-    Gets.MACHINE_NAME: _add_machine_name,
-    Gets.MACHINE_DOCUMENT: _add_machine_document,
-    Gets.LOT_NAMES: _add_lot_names,
-    Gets.MADE_DOCUMENTS: _add_made_documents,
-    Gets.REWORK_DOCUMENT: _add_rework_document,
-    Gets.LOT_PROOF: _add_lots,
-    Gets.PROOF_ALONE: _add_lots,
-    Gets.LOT_DOCUMENT: _add_lot_documents,
-    Gets.PASSPORTS: _add_nothing,
-    Gets.MEASUREMENT: _add_measurement,
-    Gets.CARD: _add_card,
-    Gets.CALL: _add_call,
-    Gets.OBJECTIVE: _add_objective,
-    Gets.OFFERS: _add_offers,
-    Gets.PLAN_PART: _add_plan_part,
-    Gets.PLAN: _add_plan,
+_OF_ENTRIES: Mapping[Gets, tuple[Callable[[Rows, LeafRow], set[int]], tuple[str, ...]]] = {
+    Gets.CALL: (
+        lambda rows, row: stream_entries.called(rows, row) | stream_entries.readers(rows, row),
+        (What.CALL,),
+    ),
+    Gets.OBJECTIVE: (stream_entries.readers, (What.CALL,)),
+    Gets.OFFERS: (stream_entries.coordinator_and_readers, OFFERS),
+    Gets.PLAN_PART: (stream_entries.owners_and_carriers, (What.PLAN,)),
+    Gets.PLAN: (stream_entries.readers, (What.PLAN,)),
 }
+"""Who gets such a thing of an entry, and which kinds of entries have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from millmark.ledger import claims, errors, evidence
 from millmark.ledger.canonical import Json, canonical_json, keccak256, parse_hex32, parse_json, to_hex
 from millmark.ledger.headers import BlockHeader, parse_header
 from millmark.ledger.plans.call import Call
+from millmark.ledger.plans.form import Form, Hash, Size, Time, read_object
 from millmark.ledger.plans.offer import Offer
 from millmark.ledger.signatures import Address, Signer
 from millmark.ledger.slots import KeySlots, decode_struct, slots_of
@@ -47,23 +48,22 @@ from millmark.services.planning.stream_entries import (
 
 _MOST: Final = 4096
 _MAX_ANSWER_BYTES: Final = 2 << 20
-_LATEST_S: Final = 2**40
-_HEX: Final = re.compile("0x[0-9a-f]*")
 
 _TYPE = keccak256(b"OfferReceipt(bytes32 call,bytes32 offer,uint64 receivedAt)")
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Form):
     """Not established: whose key signed it."""
 
-    call: bytes
-    offer: bytes
-    """Leaf hash, 32 bytes."""
-    received_at: int
+    WHAT = "a receipt"
+    call: Hash
+    offer: Hash
+    """Leaf hash."""
+    received_at: Time
     """Seconds since 1970."""
-    signature: bytes
-    """65 bytes: r, s and v = 27 or 28."""
+    signature: Annotated[bytes, Size(65)]
+    """r, s and v = 27 or 28."""
 
     def recover_signer(self, chain_id: int, ledger: bytes) -> Address:
         """The address that signed. Raises PlanningError for an invalid signature; one for another ledger has another
@@ -85,8 +85,11 @@ def parse_receipts(answer: bytes) -> tuple[Receipt, ...]:
     except errors.CanonicalError:
         return ()
     listed = value.get("receipts") if isinstance(value, dict) else None
-    found = map(_parse, listed[:_MOST]) if isinstance(listed, list) else ()
-    return tuple(one for one in found if one is not None)
+    found = []
+    for one in listed[:_MOST] if isinstance(listed, list) else ():
+        with suppress(errors.PlanError):
+            found.append(Receipt.parse(one))
+    return tuple(found)
 
 
 def verify_receipts(rows: Rows, registry: Registry, receipts: Iterable[Receipt], coordinator: int) -> list[ReceiptRow]:
@@ -105,25 +108,6 @@ def verify_receipts(rows: Rows, registry: Registry, receipts: Iterable[Receipt],
         if signer is not None and signer.number == coordinator:
             found.append(ReceiptRow(one.offer, one.call, one.received_at, one.signature))
     return found
-
-
-def _parse(value: Json) -> Receipt | None:
-    if not isinstance(value, dict):
-        return None
-    call, offer, signature = (_bytes(value.get(name), size) for name, size in _SIZES.items())
-    at = value.get("received_at")
-    if call is None or offer is None or signature is None:
-        return None
-    return None if not isinstance(at, int) or not 0 <= at <= _LATEST_S else Receipt(call, offer, at, signature)
-
-
-_SIZES: Final = {"call": 32, "offer": 32, "signature": 65}
-
-
-def _bytes(value: Json, size: int) -> bytes | None:
-    if not isinstance(value, str) or len(value) != 2 * size + 2 or not _HEX.fullmatch(value):
-        return None
-    return bytes.fromhex(value[2:])
 
 
 def _digest(chain_id: int, ledger: bytes, call: bytes, offer: bytes, received_at: int) -> bytes:
@@ -278,23 +262,12 @@ def parse_omission(data: bytes) -> Omission:
         raise OmissionRefusedError("it is malformed, or of another version than 1", hint="update this program")
     try:
         call, offer = Call.parse(value["call"]), parse_opened_leaf(value["offer"])
-        receipt = _parse_receipt(value["receipt"], call.digest, offer.leaf)
+        members = read_object(value["receipt"], "the receipt", ("received_at", "signature"))
+        receipt = Receipt.parse({**members, "call": to_hex(call.digest), "offer": to_hex(offer.leaf)})
         disclosure, registry = claims.parse_disclosure(value["disclosure"]), _parse_registry(value["registry"])
         return Omission(call, offer, receipt, parse_seal(value["seal"]), disclosure, registry)
     except errors.MillmarkError as error:
         raise OmissionRefusedError(f"it is malformed: {error.cause}") from None
-
-
-def _parse_receipt(value: Json, call: bytes, offer: bytes) -> Receipt:
-    if not isinstance(value, dict) or value.keys() != {"received_at", "signature"}:
-        raise PlanningError("the receipt is malformed")
-    at, signature = value["received_at"], value["signature"]
-    if isinstance(at, bool) or not isinstance(at, int) or not isinstance(signature, str) or len(signature) != 132:
-        raise PlanningError("the receipt is malformed")
-    try:
-        return Receipt(call, offer, at, bytes.fromhex(signature[2:]))
-    except ValueError:
-        raise PlanningError("the receipt is malformed") from None
 
 
 def _parse_registry(value: Json) -> RegistryProof | None:

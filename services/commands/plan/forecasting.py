@@ -25,7 +25,7 @@ from millmark.services.planning.forecast.document import (
     week_text,
 )
 from millmark.services.planning.forecast.repository import ForecastRepository, ForecastRow
-from millmark.services.planning.forecast.scoring import Score, score_forecast, show_scored
+from millmark.services.planning.forecast.scoring import Score, list_forecast, score_forecast, show_scored
 from millmark.services.planning.reading import PlanningTables
 from millmark.services.products.loading import Catalogue
 
@@ -85,7 +85,7 @@ def list_forecasts(at: Home) -> Listing:
     with open_planner(at) as planner, planner.reading() as tables:
         rows = ForecastRepository(tables.connection).all()
         items = [
-            _item(
+            list_forecast(
                 recording.need_forecast(tables.connection, row.digest)[0], recording.anchored_at(tables.connection, row)
             )
             for row in rows
@@ -175,18 +175,6 @@ def _choose(tables: PlanningTables, name: str | None) -> ForecastRow:
     if name is None:
         raise InputError("no forecast was made here yet", hint="millmark plan forecast make")
     return choose("forecast", name, rows, lambda row: row.digest)
-
-
-def _item(document: ForecastDocument, anchored_s: int | None) -> dict[str, object]:
-    return {
-        "forecast": to_hex(document.digest),
-        "first_week": week_text(document.first_week),
-        "weeks": document.weeks,
-        "products": len(document.totals()),
-        "orders": document.orders,
-        "block": document.cut.block,
-        "anchored": anchored_s is not None,
-    }
 
 
 def _weeks(document: ForecastDocument, series: SeriesForecast) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from starlette.routing import compile_path
 
 from millmark.ledger.provenance.answers import HistoryRecord, Printable
 from millmark.ledger.records import snake_case
-from millmark.services.acts import COMMANDS
+from millmark.services.acts import ACTS
 from millmark.services.client import Client
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.gateway.http.route_table import Route, RouteTable
@@ -136,8 +136,8 @@ def test_a_command_may_have_nothing_to_print(run: Runner) -> None:
 
 
 def test_each_method_is_called_by_the_product_or_shown_in_the_readme() -> None:
-    """Commands of acts call those of their acts. The rest of the API is asked by `get`, `pages` and `post`."""
+    """Acts are declared; CLIENT.md shows theirs. The rest of the API is asked by `get`, `pages` and `post`."""
     texts = [path.read_text("utf-8") for path in (ROOT / "services").rglob("*.py")]
     shown = "".join([*texts, (ROOT / "README.md").read_text("utf-8")])
-    acts = {snake_case(command.operation) for command in COMMANDS.values()}
+    acts = set(map(snake_case, ACTS))
     assert [name for name in METHODS if name not in acts and not re.search(rf"\.{name}\b", shown)] == []
