@@ -17,10 +17,13 @@ from functools import lru_cache, partial
 from typing import Any, cast
 
 from eth.chains.base import MiningChain
+from eth.db.account import AccountDB
+from eth.db.storage import AccountStorageDB, StorageLookup
 from eth.exceptions import HeaderNotFound, PyEVMError
 from eth.exceptions import TransactionNotFound as NotMinedError
 from eth.vm.forks.berlin.transactions import TypedTransaction
 from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.prague.state import PragueState
 from eth_bloom.bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.backends.pyevm.main import EVMSpoofTransaction
@@ -28,17 +31,76 @@ from eth_tester.backends.pyevm.serializers import serialize_transaction_receipt
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
+from trie.constants import BLANK_NODE_HASH
 from trie.hexary import HexaryTrie
+from trie.utils.nodes import decode_node
 
 from millmark.ledger.canonical import keccak256
-from millmark.ledger.chain.interpreter import FastVM, SealedVM
 from millmark.ledger.chain.transport import RpcError
 from millmark.ledger.errors import InputError, SealsError
-from millmark.ledger.headers import FIELDS, encode_rlp
+from millmark.ledger.headers import FIELDS, MAX_HEADER_BYTES, encode_rlp
 from millmark.ledger.lazy import bound_recursion
 from millmark.ledger.seals import QbftExtra, encode_seal, verify_order
 from millmark.ledger.signatures import Signer
 from millmark.ledger.trie import EMPTY_ROOT, parse_account, parse_word
+
+# The embedded chain's virtual machine: py-evm's, which reads each node of a trie again for every call.
+#
+# It offers classes to replace, so nothing of it is patched; the private members used here are those of the locked
+# version. tests/integration/test_embedded_tries.py compares both.
+
+_HASH_SIZE = 32
+_KEPT_NODES = 1 << 13
+
+_decode_node = lru_cache(_KEPT_NODES)(decode_node)
+"""Nodes are read again for every call and every transaction, and most of the time for it went into decoding them."""
+
+
+class _ReadTrie(HexaryTrie):
+    """A trie that is only read: writing would change the nodes, which all tries share."""
+
+    def get_node(self, node_hash: Any) -> Any:
+        if len(node_hash) == _HASH_SIZE and node_hash != BLANK_NODE_HASH:
+            return _decode_node(self.db[node_hash])
+        return super().get_node(node_hash)  # type: ignore[no-untyped-call]  # py-trie types it in part
+
+
+class _Lookup(StorageLookup):
+    def _get_read_trie(self) -> HexaryTrie:
+        if self.has_changed_root:
+            return super()._get_read_trie()
+        return _ReadTrie(self._db, root_hash=self._starting_root_hash)
+
+
+class _Storage(AccountStorageDB):
+    def __init__(self, db: Any, storage_root: Any, address: Any) -> None:
+        super().__init__(db, storage_root, address)
+        self._storage_lookup = self._storage_cache._db = _Lookup(db, storage_root, address)
+
+
+class _Accounts(AccountDB):
+    def _get_address_store(self, address: Any) -> Any:
+        if address not in self._account_stores:
+            root = self._get_storage_root(address)
+            self._account_stores[address] = _Storage(self._raw_store_db, root, address)
+        return self._account_stores[address]
+
+
+class _State(PragueState):
+    account_db_class = _Accounts
+
+
+class CachingVM(PragueVM):
+    """The rules of the Prague fork, with the latest nodes of tries kept."""
+
+    _state_class = _State
+
+
+class SealedVM(CachingVM):
+    """The same rules, but for blocks whose `extraData` lists validators."""
+
+    extra_data_max_bytes = MAX_HEADER_BYTES
+
 
 # Seals the embedded chain's blocks with validators' keys, as a QBFT network does. See ledger/SEALS.md.
 #
@@ -342,7 +404,7 @@ class EmbeddedChain:
         if genesis_time_s is not None:
             overrides["timestamp"] = genesis_time_s
         self._sealing = Sealing(validators) if validators else None
-        machine = PragueVM if plain else SealedVM if validators else FastVM
+        machine = PragueVM if plain else SealedVM if validators else CachingVM
         if self._sealing is not None:
             overrides["extra_data"] = self._sealing.extra_data
         parameters = PyEVMBackend.generate_genesis_params(overrides)

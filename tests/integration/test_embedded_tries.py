@@ -1,4 +1,4 @@
-"""The embedded chain's own loop beside py-evm's on the contracts: every answer and every block the same."""
+"""The embedded chain with the nodes of tries kept, beside py-evm's own tries: every answer and every block the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TwinChain:
         heads = [chain.request(*_HEAD) for chain in (self._ours, self._plain)]
         self.figures.blocks = int(heads[0]["number"], 16)
         if (ours, heads[0]) != (plain, heads[1]):
-            raise AssertionError(f"{method} after block {self.figures.blocks}: {ours!r}, with py-evm's loop {plain!r}")
+            raise AssertionError(f"{method} after block {self.figures.blocks}: {ours!r}, with py-evm's tries {plain!r}")
 
 
 def _answer(chain: EmbeddedChain, time_s: int, method: str, params: list[Any]) -> Any:
@@ -85,4 +85,4 @@ def test_a_ledger_with_every_kind_of_record_is_the_same(tmp_path: Path, tell: Te
     twin = TwinChain(int(time.time()) - MONTH_S)
     build_bundle_world(new_store(tmp_path), twin)
     assert twin.figures.blocks > 100
-    tell(f"embedded chain beside py-evm's own loop: {twin.figures.to_json()}")
+    tell(f"embedded chain beside py-evm's own tries: {twin.figures.to_json()}")
