@@ -106,7 +106,7 @@ ACTS = (
     .shows(identifier="urn:example:order-1", terms=_TERMS)
     .command("orders place", "urn:example:order-7 --coordinator Hub --product garment --due 2026-12-01", fields=_PLACED)
     .helps("Place an order as its buyer. Its specification is the claims, or follows from a product's options.")
-    .says("order {subject} is placed", "the coordinator: millmark orders accept {identifier}")
+    .says("order {subject} is placed", "the coordinator: millmark orders accept {whole}")
     .form(*_WIZARD, called="orderProduct"),
     _order("acceptOrder", "accept", "Accept an order", _COORDINATOR)
     .asks(CLAIMS)
