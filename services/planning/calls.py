@@ -30,7 +30,7 @@ class Wanted:
     buyer: int
 
 
-def build_job(rows: Rows, book: Book, order: bytes, coordinator: int, grid: Grid, release: int = 0) -> Wanted:
+def build_job(rows: Rows, book: Book, order: bytes, coordinator: int, grid: Grid) -> Wanted:
     """The open operations of an order. Raises CallRefusedError if its coordinator may not call for it, if an operation
     does not say what it needs, or if none is open."""
     row, name = rows.get(OrderRow, order), _name(book, order)
@@ -45,7 +45,7 @@ def build_job(rows: Rows, book: Book, order: bytes, coordinator: int, grid: Grid
     first = _first_open(rows, row, name)
     operations = tuple(Operation(number, needs[number]) for number in range(first, row.operations))
     due = max(-_MOST_LATE, min(2 * _MOST_LATE, (row.due_at - grid.origin) // grid.slot))
-    return Wanted(Job(order, row.claims_root, release, due, operations), row.buyer)
+    return Wanted(Job(order, row.claims_root, 0, due, operations), row.buyer)
 
 
 def needs_of(claims: Claims | None, count: int, name: str) -> dict[int, Need]:

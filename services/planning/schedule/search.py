@@ -14,7 +14,6 @@ from itertools import chain, pairwise
 from millmark.ledger.plans.problem import (
     NO_PATH,
     Choice,
-    Occupation,
     PathTable,
     Problem,
     Route,
@@ -95,12 +94,10 @@ _Busy = tuple[int, int, str, int, int]
 class Timeline:
     """Paths of orders on machines, none over another."""
 
-    def __init__(self, problem: Problem, held: Collection[bytes] = (), guide: Occupation | None = None) -> None:
-        """`held` are offers of rows that stay where they are: their slots are taken from the start. With `guide`, slots
-        that are free cost what it says."""
+    def __init__(self, problem: Problem, held: Collection[bytes] = ()) -> None:
+        """`held` are offers of rows that stay where they are: their slots are taken from the start."""
         self._problem = problem
         self._held = frozenset(held)
-        self._guide = guide
         self._busy: dict[int, list[_Busy]] = defaultdict(list)
         self._cache: dict[int, dict[tuple[int, str, int], list[int]]] = defaultdict(dict)
         self._setups = any(choice.setup for _, choice in _all_choices(problem))
@@ -131,7 +128,7 @@ class Timeline:
         return path
 
     def occupied(self, choice: Choice) -> Sequence[int] | None:
-        """By start, what it costs to occupy slots (`Occupation`)."""
+        """By start, 0, or TAKEN where the slots are not free."""
         if choice.offer in self._held:
             return None
         key = (choice.duration, choice.family, choice.setup) if self._setups else (choice.duration, "", 0)
@@ -190,17 +187,16 @@ class Timeline:
 
     def _build(self, choice: Choice) -> list[int]:
         """Free starts of an operation, from the gaps between what is taken."""
-        free = None if self._guide is None else self._guide.occupied(choice)
         starts = self._problem.slots - choice.duration + 1
         row = [TAKEN] * starts
         low, busy = 0, self._busy[choice.machine]
         for start, end, family, setup, _ in busy:
             high = start - (setup if family != choice.family else 0) - choice.duration + 1
             if high > low:
-                row[low:high] = [0] * (high - low) if free is None else free[low:high]
+                row[low:high] = [0] * (high - low)
             low = end + (choice.setup if family != choice.family else 0)
         if starts > low:
-            row[low:] = [0] * (starts - low) if free is None else free[low:]
+            row[low:] = [0] * (starts - low)
         return row
 
 
@@ -254,12 +250,11 @@ def list_schedule(
     problem: Problem,
     order: Sequence[int],
     held: Collection[bytes] = (),
-    guide: Occupation | None = None,
     budget: Budget | None = None,
 ) -> Paths | None:
-    """Put routes in one after the other in `order`, each on its cheapest path; None when one does not fit. `guide`
-    makes slots dear that others will want. `budget` is charged."""
-    timeline = Timeline(problem, held, guide)
+    """Put routes in one after the other in `order`, each on its cheapest path; None when one does not fit.
+    `budget` is charged."""
+    timeline = Timeline(problem, held)
     for number in order:
         route = problem.routes[number]
         table = tabulate(problem, route, timeline)
