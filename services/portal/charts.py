@@ -30,7 +30,7 @@ class PictureWords(Words):
     """Takes all texts from a catalogue, and words for what statements tell of from those."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._say, self._told = catalogue.say, words_of(catalogue.language.value)
+        self._say, self._told = catalogue.say, words_of(catalogue.language)
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)
@@ -232,7 +232,7 @@ def _summary(rows: Sequence[ChartRow], catalogue: Catalogue) -> str:
 
 
 def _view(plot: Plot, catalogue: Catalogue, note: str, rows: tuple[ChartRow, ...]) -> ChartView:
-    picture = draw_plot(plot, catalogue.language.value)
+    picture = draw_plot(plot, catalogue.language)
     return ChartView(plot.key, plot.title, picture, note, rows, tuple(row for row in rows if row.rules))
 
 

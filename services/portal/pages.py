@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeAlias
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from fastapi import Path, Request
+from fastapi import Path as PathValue
+from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
@@ -36,7 +38,7 @@ from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.store import Store
 from millmark.ledger.verify import Section, Statement, Step
 from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
+from millmark.ledger.verify.statements import LANGUAGES, Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
 from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope, errors, rules, signin
 from millmark.services.directory.document import ConsortiumGround, Contact
@@ -48,22 +50,16 @@ from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.serving.requests import WholeNumber
 from millmark.services.webhooks.http_post import WebhookGround
 
-# Texts of the pages, one catalogue file per language, all with the same keys:
-#
-# catalogue/en.json, catalogue/zh.json
+# Texts of the pages, one catalogue file per language, all with the same keys: catalogue/en.json, catalogue/zh.json
 
-
-class Language(enum.StrEnum):
-    """BCP 47 tags, as used in the lang attribute."""
-
-    EN = "en"
-    ZH = "zh"
+_ROOT = Path(__file__).parents[2]
+"""The package, which has the folders `ledger` and `services`."""
 
 
 class Catalogue:
     """The texts of one language. A missing key is a bug, and raises KeyError."""
 
-    def __init__(self, language: Language, words: Mapping[str, str]) -> None:
+    def __init__(self, language: str, words: Mapping[str, str]) -> None:
         self.language, self._words = language, words
 
     def say(self, key: str, **values: object) -> str:
@@ -74,19 +70,29 @@ class Catalogue:
         return key in self._words
 
 
-def read_catalogues() -> dict[Language, Catalogue]:
-    folder = resources.files("millmark.services.portal") / "catalogue"
-    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text(encoding="utf-8"))) for one in Language}
+def read_catalogues() -> dict[str, Catalogue]:
+    """By language. Raises FileNotFoundError that names each missing file: without one, no page could be shown."""
+    if missing := [path for language in LANGUAGES for path in find_missing(language)]:
+        raise FileNotFoundError(f"languages without their files: {', '.join(missing)}")
+    folder = _ROOT / "services" / "portal" / "catalogue"
+    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in LANGUAGES}
 
 
-def choose_language(accepted: str) -> Language:
+def find_missing(language: str) -> list[str]:
+    """The files that the pages need in a language and that do not exist."""
+    visible = "ledger/VISIBLE.md" if language == "en" else f"services/portal/catalogue/visible.{language}.json"
+    files = (f"ledger/verify/words/{language}.py", f"services/portal/catalogue/{language}.json", visible)
+    return [one for one in files if not (_ROOT / one).is_file()]
+
+
+def choose_language(accepted: str) -> str:
     """The preferred language in an Accept-Language header; English if it lists none that is available."""
-    best, weight = Language.EN, 0.0
+    best, weight = "en", 0.0
     for item in accepted[:1000].split(","):
         tag, _, rest = item.strip().partition(";")
         primary = tag.strip().lower().partition("-")[0]
-        if primary in tuple(Language) and _weight(rest) > weight:
-            best, weight = Language(primary), _weight(rest)
+        if primary in LANGUAGES and _weight(rest) > weight:
+            best, weight = primary, _weight(rest)
     return best
 
 
@@ -110,7 +116,7 @@ MEMBERS = rules.Rule(Scope.PROVENANCE, page=True)
 OWNER = rules.Rule(Scope.STATUS, owner=True, page=True)
 
 ADMINISTRATORS = rules.Rule(Scope.PEOPLE, owner=True, page=True)
-Number = Annotated[WholeNumber, Path(ge=1, lt=2**40)]
+Number = Annotated[WholeNumber, PathValue(ge=1, lt=2**40)]
 """The number of a record in a path. Others have the page of what does not exist."""
 
 
@@ -217,7 +223,7 @@ def build_waterfall(footprint: footprints.LotFootprint, catalogue: Catalogue) ->
     ]
     total = f"{kilograms(footprint.location_mg)} kg"
     whole = Bar(catalogue.say("footprint.whole"), total, footprint.location_mg, "whole")
-    return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language.value)
+    return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language)
 
 
 def describe_contribution(one: footprints.ContributionOf, catalogue: Catalogue) -> str:
@@ -404,7 +410,7 @@ class Pages:
         secure: bool,
         build_menu: Callable[[Principal], list[str]],
         publisher: Callable[[], Publisher] = lambda: Publisher(None, None),
-        catalogues: Mapping[Language, Catalogue] | None = None,
+        catalogues: Mapping[str, Catalogue] | None = None,
         find_folded: Callable[[Principal], frozenset[str]] = lambda _: frozenset(),
         find_place: Callable[[], str] | None = None,
     ) -> None:
@@ -427,9 +433,9 @@ class Pages:
 
     def catalogue(self, request: Request) -> Catalogue:
         """Chosen by the parameter `lang`, else by the cookie that an earlier choice set, else by Accept-Language."""
-        for wanted in (request.query_params.get("lang"), request.cookies.get(_LANGUAGE)):
-            if wanted in tuple(Language):
-                return self._catalogues[Language(wanted)]
+        for wanted in (request.query_params.get("lang", ""), request.cookies.get(_LANGUAGE, "")):
+            if wanted in LANGUAGES:
+                return self._catalogues[wanted]
         return self._catalogues[choose_language(request.headers.get("accept-language", ""))]
 
     def render(
@@ -450,7 +456,7 @@ class Pages:
         text = self._environment.get_template(template).render(
             **helpers,
             helpers=helpers,
-            languages=[(one.value, _with_language(request, one)) for one in Language],
+            languages=[(one, name, _with_language(request, one)) for one, name in LANGUAGES.items()],
             path=request.url.path,
             principal=principal,
             publisher=self._publisher(),
@@ -466,7 +472,7 @@ class Pages:
             {
                 **PAGE_HEADERS,
                 **(LIVE if live else self._still),
-                "Content-Language": catalogue.language.value,
+                "Content-Language": catalogue.language,
                 **(headers or {}),
             },
         )
@@ -477,8 +483,8 @@ class Pages:
         if forms is not None and cookie is not None:
             forms.keep(answer, request, cookie)
         # Remembered only from pages that exist, not from error pages.
-        chosen = request.query_params.get("lang")
-        if chosen in tuple(Language) and status < 400:
+        chosen = request.query_params.get("lang", "")
+        if chosen in LANGUAGES and status < 400:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
         return answer
 
@@ -538,7 +544,7 @@ def _tag(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()[:12]).decode()
 
 
-def _with_language(request: Request, language: Language) -> str:
+def _with_language(request: Request, language: str) -> str:
     """URL of this page in another language. The rest of the query is unchanged."""
     kept = [one for one in request.url.query.split("&") if one and not one.startswith("lang=")]
     return f"{quote(request.scope['raw_path'], safe=_PATH)}?{'&'.join([*kept, f'lang={language}'])}"
@@ -546,9 +552,9 @@ def _with_language(request: Request, language: Language) -> str:
 
 def _helpers(catalogue: Catalogue) -> dict[str, Any]:
     """Functions for templates. `statement` is for what a proof tells, `recorded` for what the index does."""
-    words = words_of(catalogue.language.value)
+    words = words_of(catalogue.language)
     return {
-        "lang": catalogue.language.value,
+        "lang": catalogue.language,
         "say": catalogue.say,
         "knows": catalogue.knows,
         "word": partial(_word, words, catalogue),
@@ -563,7 +569,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "ground": partial(say_error, catalogue),
         "failing": partial(say_failure, catalogue),
         "brief": _brief,
-        "named": lambda names: name_in(names, catalogue.language.value),
+        "named": lambda names: name_in(names, catalogue.language),
         "called": partial(_brief, whole=True),
         "kilograms": kilograms,
         "kilowatt_hours": kilowatt_hours,

@@ -258,7 +258,7 @@ def address_of(found: Found) -> str:
 
 # The page on what the consortium sees: ledger/VISIBLE.md, rendered in each language.
 #
-# catalogue/visible.zh.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its
+# catalogue/visible.XX.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its
 # key is missing there, which raises KeyError.
 
 _CODE = re.compile(r"(`[^`]+`(, )?)+")
@@ -349,10 +349,10 @@ def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section
 
 
 @cache
-def _read(language: portal.Language) -> list[Section]:
+def _read(language: str) -> list[Section]:
     # Cached for the life of the process, since the file is part of the program.
     sections = parse_sections((resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8"))
-    if language is portal.Language.EN:
+    if language == "en":
         return sections
     words = resources.files("millmark.services.portal") / "catalogue" / f"visible.{language}.json"
     return translate(sections, json.loads(words.read_text("utf-8")))
