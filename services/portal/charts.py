@@ -13,7 +13,6 @@ from millmark.ledger.provenance import OrderTrace, Trace
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.ledger.verify.printable import printable
-from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
 from millmark.services.inspections import windows
 from millmark.services.pictures.genealogy import Words
@@ -30,7 +29,7 @@ class PictureWords(Words):
     """Takes all texts from a catalogue, and words for what statements tell of from those."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._say, self._told = catalogue.say, words_of(catalogue.language)
+        self._say, self._told = catalogue.say, catalogue.words
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)

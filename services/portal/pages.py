@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeAlias
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from fastapi import Path as PathValue
-from fastapi import Request
+from fastapi import Path, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
@@ -52,37 +50,30 @@ from millmark.services.webhooks.http_post import WebhookGround
 
 # Texts of the pages, one catalogue file per language, all with the same keys: catalogue/en.json, catalogue/zh.json
 
-_ROOT = Path(__file__).parents[2]
-"""The package, which has the folders `ledger` and `services`."""
-
 
 class Catalogue:
-    """The texts of one language. A missing key is a bug, and raises KeyError."""
+    """The texts of one language, and the words of statements. A missing key is a bug, and raises KeyError."""
 
-    def __init__(self, language: str, words: Mapping[str, str]) -> None:
-        self.language, self._words = language, words
+    def __init__(self, language: str, texts: Mapping[str, str]) -> None:
+        """Raises ImportError if the language has no words."""
+        self.language, self._texts, self.words = language, texts, words_of(language)
 
     def say(self, key: str, **values: object) -> str:
         """The text under a key, with its placeholders replaced."""
-        return self._words[key].format(**values) if values else self._words[key]
+        return self._texts[key].format(**values) if values else self._texts[key]
 
     def knows(self, key: str) -> bool:
-        return key in self._words
+        return key in self._texts
+
+    def word(self, value: enum.Enum) -> str:
+        """What statements tell of has one word on all pages."""
+        return self._texts.get(f"{type(value).__name__}.{value.name}") or self.words.member(value)
 
 
 def read_catalogues() -> dict[str, Catalogue]:
-    """By language. Raises FileNotFoundError that names each missing file: without one, no page could be shown."""
-    if missing := [path for language in LANGUAGES for path in find_missing(language)]:
-        raise FileNotFoundError(f"languages without their files: {', '.join(missing)}")
-    folder = _ROOT / "services" / "portal" / "catalogue"
+    """By language. Raises FileNotFoundError or ImportError for one that lacks texts or words: no page is made in it."""
+    folder = resources.files("millmark.services.portal") / "catalogue"
     return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in LANGUAGES}
-
-
-def find_missing(language: str) -> list[str]:
-    """The files that the pages need in a language and that do not exist."""
-    visible = "ledger/VISIBLE.md" if language == "en" else f"services/portal/catalogue/visible.{language}.json"
-    files = (f"ledger/verify/words/{language}.py", f"services/portal/catalogue/{language}.json", visible)
-    return [one for one in files if not (_ROOT / one).is_file()]
 
 
 def choose_language(accepted: str) -> str:
@@ -116,7 +107,7 @@ MEMBERS = rules.Rule(Scope.PROVENANCE, page=True)
 OWNER = rules.Rule(Scope.STATUS, owner=True, page=True)
 
 ADMINISTRATORS = rules.Rule(Scope.PEOPLE, owner=True, page=True)
-Number = Annotated[WholeNumber, PathValue(ge=1, lt=2**40)]
+Number = Annotated[WholeNumber, Path(ge=1, lt=2**40)]
 """The number of a record in a path. Others have the page of what does not exist."""
 
 
@@ -552,12 +543,12 @@ def _with_language(request: Request, language: str) -> str:
 
 def _helpers(catalogue: Catalogue) -> dict[str, Any]:
     """Functions for templates. `statement` is for what a proof tells, `recorded` for what the index does."""
-    words = words_of(catalogue.language)
+    words = catalogue.words
     return {
         "lang": catalogue.language,
         "say": catalogue.say,
         "knows": catalogue.knows,
-        "word": partial(_word, words, catalogue),
+        "word": catalogue.word,
         "unit": lambda code: words.units.get(code) or quoted(code),
         "by_model": lambda number: words.value(Model(number or 0)),
         "party": partial(_party, catalogue),
@@ -576,22 +567,17 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "percent": percent,
         "contribution": partial(describe_contribution, catalogue=catalogue),
         "statement": partial(_statement, words),
-        "recorded": partial(_statement, _without_trust_file(words, catalogue)),
+        "recorded": partial(_statement, _without_trust_file(catalogue)),
         "most_statements": _MAX_STATEMENTS,
         "report_sections": tuple(Section),
         "steps": tuple(Step),
     }
 
 
-def _word(words: Words, catalogue: Catalogue, value: enum.Enum) -> str:
-    """What statements tell of has one word on all pages."""
-    key = f"{type(value).__name__}.{value.name}"
-    return catalogue.say(key) if catalogue.knows(key) else words.member(value)
-
-
-def _without_trust_file(words: Words, catalogue: Catalogue) -> Words:
+def _without_trust_file(catalogue: Catalogue) -> Words:
     """The index's names of participants are from the company's own book."""
-    return replace(words, phrases={**words.phrases, "participant": catalogue.say("participant.number")})
+    phrases = {**catalogue.words.phrases, "participant": catalogue.say("participant.number")}
+    return replace(catalogue.words, phrases=phrases)
 
 
 def _party(catalogue: Catalogue, party: answers.Party | None) -> Markup:

@@ -28,7 +28,6 @@ from millmark.ledger.provenance.traces import build_transformations
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
-from millmark.ledger.verify.statements import words_of
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.acts import FORMS, About
@@ -216,7 +215,7 @@ def build_csv(store: Store, found: provenance.Recall, catalogue: Catalogue, view
     out.write(_BOM)
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
-    units = words_of(catalogue.language).units
+    units = catalogue.words.units
     entries = _entries(store, found)
     with provenance.open_reader(store, viewer) as reader:
         places = find_whereabouts(reader, found.lots)

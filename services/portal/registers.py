@@ -22,6 +22,7 @@ from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.acts import About
@@ -292,6 +293,8 @@ class Visible:
     pages: portal.Pages
 
     def routes(self) -> tuple[portal.PageRoute, ...]:
+        for language in LANGUAGES:
+            _read(language)  # so that a gateway without a translation does not start
         return (portal.PageRoute("/portal/visible", self.show, portal.ANYBODY),)
 
     def show(self, request: Request) -> Response:
