@@ -17,7 +17,7 @@ from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.footprint import PATH
 from millmark.ledger.records import NoteKind
 from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.words.english import STATEMENTS
+from millmark.ledger.verify.words.en import STATEMENTS
 
 # The kinds of value that a statement has, besides numbers, bytes, times, enumerations and tuples of these.
 
@@ -89,8 +89,8 @@ class Fields:
     fields: tuple[tuple[tuple[str | int, ...], Json], ...]
 
 
-LANGUAGES: Mapping[str, str] = {"en": "english", "zh": "chinese"}
-"""The module of each language, by its BCP 47 tag."""
+LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
+"""Each language's own name, by its BCP 47 tag. tests/unit/test_languages.py lists the files that one needs."""
 _MAX_LISTED = 10
 _SPANS = (("days", 86_400), ("hours", 3600), ("minutes", 60))
 
@@ -280,7 +280,7 @@ def _path(path: tuple[str | int, ...]) -> str:
 @functools.cache
 def words_of(language: str) -> Words:
     """The words of a language in LANGUAGES."""
-    module = import_module(f"millmark.ledger.verify.words.{LANGUAGES[language]}")
+    module = import_module(f"millmark.ledger.verify.words.{language}")
     return Words(
         {code: text for section in module.STATEMENTS.values() for code, text in section.items()},
         module.TITLES,

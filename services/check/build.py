@@ -77,8 +77,9 @@ def folder_digest(folder: Path) -> str:
 def _files() -> Iterator[tuple[str, bytes]]:
     for name, content in read_fixed().items():
         yield name, _library(content) if name == "pyodide/python_stdlib.zip" else content
+    build = {"words.json": _words, "index.html": _index}
     for path in (_HERE / "page").iterdir():
-        yield path.name, _words(path) if path.name == "words.json" else path.read_bytes()
+        yield path.name, build.get(path.name, Path.read_bytes)(path)
     for name in ("portal.css", "mark.svg", "local.js"):
         yield name, (_PORTAL / "assets" / name).read_bytes()
     yield "code.json", canonical_json(dict(_code()))
@@ -113,11 +114,19 @@ def unpack_files(files: Mapping[str, bytes], folder: Path) -> None:
 def _words(path: Path) -> bytes:
     """The page's words, and those that passports have for the steps."""
     words = json.loads(path.read_text("utf-8"))
-    for language, own in words.items():
+    for language in LANGUAGES:
+        own = words[language]
         shared = json.loads((_PORTAL / "catalogue" / f"{language}.json").read_text("utf-8"))
         own |= {f"step.{step.value}": shared[f"step.{step.name}"] for step in Step}
         own |= {key: shared[key] for key in ("proof.steps", "step.done", "step.failed", "step.open")}
     return canonical_json(words)
+
+
+def _index(path: Path) -> bytes:
+    """The page, with a button for each language."""
+    text = path.read_text("utf-8")
+    [button] = re.findall(r".*\{tag\}.*\n", text)
+    return text.replace(button, "".join(button.format(tag=tag, name=name) for tag, name in LANGUAGES.items())).encode()
 
 
 def _code() -> Iterator[tuple[str, str]]:
@@ -140,7 +149,7 @@ def _verifier() -> Iterator[tuple[str, str]]:
     wanted = [
         *named,
         "millmark.ledger.verify.verifier",
-        *(f"millmark.ledger.verify.words.{module}" for module in LANGUAGES.values()),
+        *(f"millmark.ledger.verify.words.{language}" for language in LANGUAGES),
     ]
     command = [sys.executable, "-c", _TELL, *wanted]
     found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_MAX_S)

@@ -241,7 +241,7 @@ class Board:
         def draw(machines: Sequence[Any]) -> dict[str, Any]:
             catalogue, (board, now_s) = self.pages.catalogue(request), self._read(request, machines)
             chart = build_board(board, chosen, now_s, catalogue)
-            picture = None if chart is None else draw_gantt(chart, catalogue.language.value)
+            picture = None if chart is None else draw_gantt(chart, catalogue.language)
             return {"board": board, "picture": picture}
 
         values: dict[str, Any] = {"days": chosen, "spans": SPANS, "most": MAX_WORK}

@@ -13,7 +13,6 @@ from millmark.ledger.provenance import OrderTrace, Trace
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.ledger.verify.printable import printable
-from millmark.ledger.verify.statements import words_of
 from millmark.quality.control import ControlChart, ControlPoint, Signal
 from millmark.services.inspections import windows
 from millmark.services.pictures.genealogy import Words
@@ -30,7 +29,7 @@ class PictureWords(Words):
     """Takes all texts from a catalogue, and words for what statements tell of from those."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._say, self._told = catalogue.say, words_of(catalogue.language.value)
+        self._say, self._told = catalogue.say, catalogue.words
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)
@@ -232,7 +231,7 @@ def _summary(rows: Sequence[ChartRow], catalogue: Catalogue) -> str:
 
 
 def _view(plot: Plot, catalogue: Catalogue, note: str, rows: tuple[ChartRow, ...]) -> ChartView:
-    picture = draw_plot(plot, catalogue.language.value)
+    picture = draw_plot(plot, catalogue.language)
     return ChartView(plot.key, plot.title, picture, note, rows, tuple(row for row in rows if row.rules))
 
 

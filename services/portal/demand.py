@@ -159,7 +159,7 @@ class _Builder:
                 week_text(mondays[-1]),
             ),
         )
-        picture = draw_fan(fan, self.catalogue.language.value)
+        picture = draw_fan(fan, self.catalogue.language)
         return ShownSeries(key, name, picture, tuple(_weeks(series, mondays, came)), series, self.note(series))
 
     def note(self, series: SeriesForecast) -> str | None:
@@ -186,7 +186,7 @@ class _Builder:
         return None if self.now is None else self.now.products.get(key.product)
 
     def _word(self, names: object) -> str:
-        return name_in(names, self.catalogue.language.value)  # type: ignore[arg-type]  # names by language, of product, option or choice
+        return name_in(names, self.catalogue.language)  # type: ignore[arg-type]  # names by language, of product, option or choice
 
 
 def _weeks(series: SeriesForecast, mondays: Sequence[date], came: Sequence[int]) -> Iterator[ShownWeek]:

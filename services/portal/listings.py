@@ -362,7 +362,7 @@ class Listings:
 
     def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
         catalogue = self.pages.catalogue(request)
-        return draw_genealogy(build_family(found, charts.PictureWords(catalogue)), catalogue.language.value)
+        return draw_genealogy(build_family(found, charts.PictureWords(catalogue)), catalogue.language)
 
 
 # The first page: what waits for the company, the most urgent first, with buttons for whoever may act; below it, the

@@ -283,7 +283,7 @@ class Ordering:
 
     def list(self, request: Request) -> Response:
         """The products that can be ordered."""
-        language = self.pages.catalogue(request).language.value
+        language = self.pages.catalogue(request).language
         entries = Products(self.home).entries()
         found = [one.product for one in entries if one.product is not None]
         # Of several with one name the company's own counts, as it does when it is ordered.
@@ -324,7 +324,7 @@ class Ordering:
         self, request: Request, product: products.Product, filled: dict[str, str], problem: str, status: int = 200
     ) -> Response:
         catalogue = self.pages.catalogue(request)
-        language = catalogue.language.value
+        language = catalogue.language
         state = build_configuring(product, filled)
         words = Wording(product, catalogue)
         values: dict[str, Any] = {
@@ -347,7 +347,7 @@ class Wording:
     catalogue: Catalogue
 
     def name(self, names: Any) -> str:
-        return products.name_in(names, self.catalogue.language.value)
+        return products.name_in(names, self.catalogue.language)
 
     def money(self, amount: int) -> str:
         return products.money(amount, self.product.currency)

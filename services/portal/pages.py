@@ -36,7 +36,7 @@ from millmark.ledger.records import ALL_ROLES, Role
 from millmark.ledger.store import Store
 from millmark.ledger.verify import Section, Statement, Step
 from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.statements import Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
+from millmark.ledger.verify.statements import LANGUAGES, Age, Model, NamedMachine, Span, Thing, Unit, Words, words_of
 from millmark.ledger.verify.statements import Party as Proved
 from millmark.services.access import Principal, Scope, errors, rules, signin
 from millmark.services.directory.document import ConsortiumGround, Contact
@@ -48,45 +48,42 @@ from millmark.services.planning.feedback.causes import Sentence
 from millmark.services.serving.requests import WholeNumber
 from millmark.services.webhooks.http_post import WebhookGround
 
-# Texts of the pages, one catalogue file per language, all with the same keys:
-#
-# catalogue/en.json, catalogue/zh.json
-
-
-class Language(enum.StrEnum):
-    """BCP 47 tags, as used in the lang attribute."""
-
-    EN = "en"
-    ZH = "zh"
+# Texts of the pages, one catalogue file per language, all with the same keys: catalogue/en.json, catalogue/zh.json
 
 
 class Catalogue:
-    """The texts of one language. A missing key is a bug, and raises KeyError."""
+    """The texts of one language, and the words of statements. A missing key is a bug, and raises KeyError."""
 
-    def __init__(self, language: Language, words: Mapping[str, str]) -> None:
-        self.language, self._words = language, words
+    def __init__(self, language: str, texts: Mapping[str, str]) -> None:
+        """Raises ImportError if the language has no words."""
+        self.language, self._texts, self.words = language, texts, words_of(language)
 
     def say(self, key: str, **values: object) -> str:
         """The text under a key, with its placeholders replaced."""
-        return self._words[key].format(**values) if values else self._words[key]
+        return self._texts[key].format(**values) if values else self._texts[key]
 
     def knows(self, key: str) -> bool:
-        return key in self._words
+        return key in self._texts
+
+    def word(self, value: enum.Enum) -> str:
+        """What statements tell of has one word on all pages."""
+        return self._texts.get(f"{type(value).__name__}.{value.name}") or self.words.member(value)
 
 
-def read_catalogues() -> dict[Language, Catalogue]:
+def read_catalogues() -> dict[str, Catalogue]:
+    """By language. Raises FileNotFoundError or ImportError for one that lacks texts or words: no page is made in it."""
     folder = resources.files("millmark.services.portal") / "catalogue"
-    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text(encoding="utf-8"))) for one in Language}
+    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in LANGUAGES}
 
 
-def choose_language(accepted: str) -> Language:
+def choose_language(accepted: str) -> str:
     """The preferred language in an Accept-Language header; English if it lists none that is available."""
-    best, weight = Language.EN, 0.0
+    best, weight = "en", 0.0
     for item in accepted[:1000].split(","):
         tag, _, rest = item.strip().partition(";")
         primary = tag.strip().lower().partition("-")[0]
-        if primary in tuple(Language) and _weight(rest) > weight:
-            best, weight = Language(primary), _weight(rest)
+        if primary in LANGUAGES and _weight(rest) > weight:
+            best, weight = primary, _weight(rest)
     return best
 
 
@@ -217,7 +214,7 @@ def build_waterfall(footprint: footprints.LotFootprint, catalogue: Catalogue) ->
     ]
     total = f"{kilograms(footprint.location_mg)} kg"
     whole = Bar(catalogue.say("footprint.whole"), total, footprint.location_mg, "whole")
-    return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language.value)
+    return draw_waterfall([*bars, whole], catalogue.say("footprint.title"), catalogue.language)
 
 
 def describe_contribution(one: footprints.ContributionOf, catalogue: Catalogue) -> str:
@@ -404,7 +401,7 @@ class Pages:
         secure: bool,
         build_menu: Callable[[Principal], list[str]],
         publisher: Callable[[], Publisher] = lambda: Publisher(None, None),
-        catalogues: Mapping[Language, Catalogue] | None = None,
+        catalogues: Mapping[str, Catalogue] | None = None,
         find_folded: Callable[[Principal], frozenset[str]] = lambda _: frozenset(),
         find_place: Callable[[], str] | None = None,
     ) -> None:
@@ -427,9 +424,9 @@ class Pages:
 
     def catalogue(self, request: Request) -> Catalogue:
         """Chosen by the parameter `lang`, else by the cookie that an earlier choice set, else by Accept-Language."""
-        for wanted in (request.query_params.get("lang"), request.cookies.get(_LANGUAGE)):
-            if wanted in tuple(Language):
-                return self._catalogues[Language(wanted)]
+        for wanted in (request.query_params.get("lang", ""), request.cookies.get(_LANGUAGE, "")):
+            if wanted in LANGUAGES:
+                return self._catalogues[wanted]
         return self._catalogues[choose_language(request.headers.get("accept-language", ""))]
 
     def render(
@@ -450,7 +447,7 @@ class Pages:
         text = self._environment.get_template(template).render(
             **helpers,
             helpers=helpers,
-            languages=[(one.value, _with_language(request, one)) for one in Language],
+            languages=[(one, name, _with_language(request, one)) for one, name in LANGUAGES.items()],
             path=request.url.path,
             principal=principal,
             publisher=self._publisher(),
@@ -466,7 +463,7 @@ class Pages:
             {
                 **PAGE_HEADERS,
                 **(LIVE if live else self._still),
-                "Content-Language": catalogue.language.value,
+                "Content-Language": catalogue.language,
                 **(headers or {}),
             },
         )
@@ -477,8 +474,8 @@ class Pages:
         if forms is not None and cookie is not None:
             forms.keep(answer, request, cookie)
         # Remembered only from pages that exist, not from error pages.
-        chosen = request.query_params.get("lang")
-        if chosen in tuple(Language) and status < 400:
+        chosen = request.query_params.get("lang", "")
+        if chosen in LANGUAGES and status < 400:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
         return answer
 
@@ -538,7 +535,7 @@ def _tag(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()[:12]).decode()
 
 
-def _with_language(request: Request, language: Language) -> str:
+def _with_language(request: Request, language: str) -> str:
     """URL of this page in another language. The rest of the query is unchanged."""
     kept = [one for one in request.url.query.split("&") if one and not one.startswith("lang=")]
     return f"{quote(request.scope['raw_path'], safe=_PATH)}?{'&'.join([*kept, f'lang={language}'])}"
@@ -546,12 +543,12 @@ def _with_language(request: Request, language: Language) -> str:
 
 def _helpers(catalogue: Catalogue) -> dict[str, Any]:
     """Functions for templates. `statement` is for what a proof tells, `recorded` for what the index does."""
-    words = words_of(catalogue.language.value)
+    words = catalogue.words
     return {
-        "lang": catalogue.language.value,
+        "lang": catalogue.language,
         "say": catalogue.say,
         "knows": catalogue.knows,
-        "word": partial(_word, words, catalogue),
+        "word": catalogue.word,
         "unit": lambda code: words.units.get(code) or quoted(code),
         "by_model": lambda number: words.value(Model(number or 0)),
         "party": partial(_party, catalogue),
@@ -563,29 +560,24 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "ground": partial(say_error, catalogue),
         "failing": partial(say_failure, catalogue),
         "brief": _brief,
-        "named": lambda names: name_in(names, catalogue.language.value),
+        "named": lambda names: name_in(names, catalogue.language),
         "called": partial(_brief, whole=True),
         "kilograms": kilograms,
         "kilowatt_hours": kilowatt_hours,
         "percent": percent,
         "contribution": partial(describe_contribution, catalogue=catalogue),
         "statement": partial(_statement, words),
-        "recorded": partial(_statement, _without_trust_file(words, catalogue)),
+        "recorded": partial(_statement, _without_trust_file(catalogue)),
         "most_statements": _MAX_STATEMENTS,
         "report_sections": tuple(Section),
         "steps": tuple(Step),
     }
 
 
-def _word(words: Words, catalogue: Catalogue, value: enum.Enum) -> str:
-    """What statements tell of has one word on all pages."""
-    key = f"{type(value).__name__}.{value.name}"
-    return catalogue.say(key) if catalogue.knows(key) else words.member(value)
-
-
-def _without_trust_file(words: Words, catalogue: Catalogue) -> Words:
+def _without_trust_file(catalogue: Catalogue) -> Words:
     """The index's names of participants are from the company's own book."""
-    return replace(words, phrases={**words.phrases, "participant": catalogue.say("participant.number")})
+    phrases = {**catalogue.words.phrases, "participant": catalogue.say("participant.number")}
+    return replace(catalogue.words, phrases=phrases)
 
 
 def _party(catalogue: Catalogue, party: answers.Party | None) -> Markup:

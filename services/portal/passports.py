@@ -26,7 +26,7 @@ from millmark.ledger.store import Store
 from millmark.ledger.store.rows import CertificateRow, ModelRow
 from millmark.ledger.verify import Section, Statement
 from millmark.ledger.verify.report import STOPPING, VERDICTS, WAITING, Worth, find_recalls, find_waits, find_worth
-from millmark.ledger.verify.statements import Party, Thing
+from millmark.ledger.verify.statements import LANGUAGES, Party, Thing
 from millmark.quality import errors, inference
 from millmark.services.access.rules import PUBLIC
 from millmark.services.inspections.windows import Models, score_of
@@ -320,7 +320,7 @@ def _facts(link: Link) -> dict[str, object]:
     """The default link has a title only; it is listed under its own type as well."""
     if link.type == _DEFAULT:
         return {}
-    return {"type": link.media_type, **({"hreflang": ["en", "zh"]} if link.media_type == _HTML else {})}
+    return {"type": link.media_type, **({"hreflang": [*LANGUAGES]} if link.media_type == _HTML else {})}
 
 
 def tell_context(origin: str) -> str:
@@ -684,7 +684,7 @@ class Passports:
             "copies": copies,
             "vouched": _vouched(proof) if copies and isinstance(proof, Proof) else "",
             "name": describe_name(catalogue, code.link),
-            "picture": draw_genealogy(family, catalogue.language.value),
+            "picture": draw_genealogy(family, catalogue.language),
             "windows": build_opened_windows(self.store, lot, opened, catalogue),
             "opened": len(opened),
             "waterfall": "" if found.footprint is None else build_waterfall(found.footprint, catalogue),

@@ -352,7 +352,7 @@ class Plans:
         picture = ""
         if table.rows:
             chart = build_gantt(table, catalogue.say("plan.chart"), catalogue, int(time.time()))
-            picture = draw_gantt(chart, catalogue.language.value)
+            picture = draw_gantt(chart, catalogue.language)
         values: dict[str, Any] = {"table": table, "plan": plan, "checked": checked, "asked": asked}
         values |= {"coordinates": plan.coordinator.participant == self.find_company(principal_of(request))}
         values |= {"figures": _figures(plan), "later": None if latest == name else latest, "picture": picture}

@@ -254,7 +254,7 @@ def _trends(machine: int, readings: Sequence[document.MachineReading], catalogue
         summary = catalogue.say("process.summary", count=len(values), first=texts[0], last=texts[-1])
         lines = (Line("center", catalogue.say("process.mean", value=f"{mean:.1f}"), (mean,) * len(values)),)
         plot = Plot(title, summary, values, lines, frozenset(), f"{key.replace('_', '-')}-{machine}")
-        found.append(TrendView(plot.key, title, draw_plot(plot, catalogue.language.value), rows))
+        found.append(TrendView(plot.key, title, draw_plot(plot, catalogue.language), rows))
     return tuple(found)
 
 

@@ -28,7 +28,6 @@ from millmark.ledger.provenance.traces import build_transformations
 from millmark.ledger.records import LotState
 from millmark.ledger.store import Store
 from millmark.ledger.store.rows import LotRow
-from millmark.ledger.verify.statements import words_of
 from millmark.services.access import EXAMINERS, Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.acts import FORMS, About
@@ -98,7 +97,7 @@ def build_view(
     family = build_reach(found.lots, found.as_of, steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
     places = [where_of(lot, principal.participant) for lot in found.lots]
     return RecallView(
-        picture=draw_genealogy(family, catalogue.language.value) if found.lots else "",
+        picture=draw_genealogy(family, catalogue.language) if found.lots else "",
         drawn=_DRAWN,
         own=places.count("own"),
         away=places.count("away"),
@@ -216,7 +215,7 @@ def build_csv(store: Store, found: provenance.Recall, catalogue: Catalogue, view
     out.write(_BOM)
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
-    units = words_of(catalogue.language.value).units
+    units = catalogue.words.units
     entries = _entries(store, found)
     with provenance.open_reader(store, viewer) as reader:
         places = find_whereabouts(reader, found.lots)
@@ -369,7 +368,7 @@ def _draw(reader: Reader, case: Case, principal: Principal, catalogue: Catalogue
         return ""
     steps = build_transformations(reader, [lot.subject for lot in lots[:_DRAWN]])
     family = build_reach(lots, reader.as_of(), steps, principal.participant, charts.PictureWords(catalogue), _DRAWN)
-    return draw_genealogy(family, catalogue.language.value)
+    return draw_genealogy(family, catalogue.language)
 
 
 _RULE = Rule(Scope.PROVENANCE, EXAMINERS, page=True, cost=10, limits=(1, 1))

@@ -22,6 +22,7 @@ from millmark.ledger.provenance.answers import Certificate
 from millmark.ledger.provenance.search import MAX_TEXT, Found, FoundKind, search
 from millmark.ledger.records import Role, Verdict
 from millmark.ledger.store import Store
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.access import Principal, Scope
 from millmark.services.access.rules import Rule
 from millmark.services.acts import About
@@ -258,7 +259,7 @@ def address_of(found: Found) -> str:
 
 # The page on what the consortium sees: ledger/VISIBLE.md, rendered in each language.
 #
-# catalogue/visible.zh.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its
+# catalogue/visible.XX.json contains the translations, keyed by the English text. If a line of VISIBLE.md changes, its
 # key is missing there, which raises KeyError.
 
 _CODE = re.compile(r"(`[^`]+`(, )?)+")
@@ -292,6 +293,8 @@ class Visible:
     pages: portal.Pages
 
     def routes(self) -> tuple[portal.PageRoute, ...]:
+        for language in LANGUAGES:
+            _read(language)  # so that a gateway without a translation does not start
         return (portal.PageRoute("/portal/visible", self.show, portal.ANYBODY),)
 
     def show(self, request: Request) -> Response:
@@ -349,10 +352,10 @@ def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section
 
 
 @cache
-def _read(language: portal.Language) -> list[Section]:
+def _read(language: str) -> list[Section]:
     # Cached for the life of the process, since the file is part of the program.
     sections = parse_sections((resources.files("millmark.ledger") / "VISIBLE.md").read_text("utf-8"))
-    if language is portal.Language.EN:
+    if language == "en":
         return sections
     words = resources.files("millmark.services.portal") / "catalogue" / f"visible.{language}.json"
     return translate(sections, json.loads(words.read_text("utf-8")))

@@ -10,7 +10,7 @@ from millmark.ledger.errors import show_member
 from millmark.ledger.provenance import Certificate, OrderTrace, Recall, Trace, answers
 from millmark.ledger.records import LotState, Verdict
 from millmark.ledger.verify.printable import printable, quoted
-from millmark.ledger.verify.words.english import UNITS
+from millmark.ledger.verify.words.en import UNITS
 
 _SHOWN = 20
 """Maximum number of lines per list; the JSON output has all."""

@@ -22,7 +22,7 @@ from millmark.services.access.people.people import People
 from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
-from millmark.services.portal.pages import Language, read_catalogues
+from millmark.services.portal.pages import read_catalogues
 from millmark.services.products import Catalogue
 from millmark.services.serving.server import build_server, listen
 from millmark.services.settings import Auth
@@ -178,7 +178,7 @@ def test_the_same_in_chinese_and_on_a_wide_screen(others: dict[View, Factory], c
 
 def _say(page: Page, key: str, **values: object) -> str:
     """A text of the page, in its language."""
-    return CATALOGUES[Language(page.locator("html").get_attribute("lang") or "")].say(key, **values)
+    return CATALOGUES[page.locator("html").get_attribute("lang") or ""].say(key, **values)
 
 
 def _name(page: Page, english: str) -> str:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from millmark.ledger.store.outbox import Outbox
 from millmark.ledger.store.outbox_records import OutboxState
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.access.rules import PersonRole
 from millmark.services.access.signin import session_cookie
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
@@ -167,7 +168,7 @@ def visit(page: Page, url: str) -> Page:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_inspectors_pages_and_the_choices_fit(shop: Shop, chromium: Browser, width: int, language: str) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 844})
     context.set_default_timeout(MAX_S * 1000)

@@ -18,6 +18,7 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import OrderTerms, PlaceOrder, WithdrawModel
 from millmark.ledger.trust import parse_trust
 from millmark.ledger.verify import Section, verify_bundle
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.demo.consortium import hash_of
 from millmark.services.gateway import GatewayParts, build_policy, create_gateway
 from millmark.services.portal import Proofs
@@ -130,7 +131,7 @@ def test_the_page_shows_what_the_verifier_draws_attention_to(
     assert told[0] not in get(f"{world.code()}&lang={language}").text, "of a part that stands well"
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_portal_tells_of_a_lot_what_its_proof_tells(world: PortalWorld, language: str) -> None:
     """Of a part that passed and of one that failed: every sentence, once, on the passport and on the lot's page."""
     policy = build_policy("loopback-open")

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
+from millmark.ledger.verify.statements import LANGUAGES
 from tests.support.portal_pages import EVENTS, PAGES
 
 __all__ = ["FOLDER", "NO_PAGES", "WIDTHS", "find_missing", "keep_pictures"]
 
 FOLDER = "PICTURES"
 """Of the environment."""
-WIDTHS, LANGUAGES = (390, 1280), ("en", "zh")
+WIDTHS = (390, 1280)
 NO_PAGES = {
     "/.well-known/gs1resolver": "JSON",
     "/portal/assets/{tag}/{name}": "styles, scripts and pictures",

@@ -1,1 +1,1 @@
-"""The words of statements, one module per language: `english` and `chinese`, with the same codes."""
+"""The words of statements, one module per language, named by its tag, with the same codes."""

@@ -17,6 +17,7 @@ from millmark.ledger import products
 from millmark.ledger.canonical import Json
 from millmark.ledger.errors import ProductError, SpecificationError
 from millmark.ledger.products import configure as configure_product
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.commands.acts.words import Options, ProductName, read_claims
 from millmark.services.files import write_whole
 from millmark.services.output import AsJson, print_json, print_lines, print_table, warn
@@ -28,12 +29,13 @@ def option_rows(product: products.Product) -> list[list[object]]:
     """Rows of a table, one for each choice, and one for an option without: key, names, values, what it adds."""
     rows: list[list[object]] = []
     for option in product.options:
-        head: list[object] = [option.key, products.name_in(option.names, "en"), products.name_in(option.names, "zh")]
+        head: list[object] = [option.key, *(products.name_in(option.names, language) for language in LANGUAGES)]
         if not isinstance(option, products.ChoiceOption):
             rows.append([*head, _range(option), added(product, option, "")])
             continue
-        for place, choice in enumerate(option.choices):
-            rows.append([*(head if place == 0 else ["", "", ""]), choice.value, added(product, option, choice.value)])
+        for choice in option.choices:
+            rows.append([*head, choice.value, added(product, option, choice.value)])
+            head = [""] * len(head)
     return rows
 
 
@@ -201,14 +203,14 @@ def list_products(context: typer.Context, as_json: AsJson = False) -> None:
     rows = [
         [
             product.product,
-            *(products.name_in(product.names, language) for language in ("en", "zh")),
+            *(products.name_in(product.names, language) for language in LANGUAGES),
             _from(product),
             f"0x{product.digest.hex()[:8]}",
             source,
         ]
         for product, source in found
     ]
-    columns = ["product", "name", "名称", "from", "digest", "source"]
+    columns = ["product", *LANGUAGES.values(), "from", "digest", "source"]
     print_table("products", columns, rows)
     print_lines(*(f"unusable: {one.source}: {one.problem}" for one in entries if one.problem))
 
@@ -220,7 +222,7 @@ def show(context: typer.Context, product: ProductName, as_json: AsJson = False) 
     if as_json:
         print_json(context, {"digest": _digest(found), "product": found.to_json()})
         return
-    print_table(_title(found), ["option", "name", "名称", "values", "adds"], option_rows(found))
+    print_table(_title(found), ["option", *LANGUAGES.values(), "values", "adds"], option_rows(found))
     print_lines("", *constraint_lines(found), "", "route:", *route_lines(found))
 
 

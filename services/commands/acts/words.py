@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from millmark.ledger.errors import ENUMERATIONS, InputError
-from millmark.ledger.verify.words.english import UNITS
+from millmark.ledger.verify.words.en import UNITS
 from millmark.services.acts.act import ASSIGNMENT, LOT, ORDER, REASON
 from millmark.services.files import read_bounded
 

@@ -22,8 +22,8 @@ from millmark.ledger.terminal import NO_ANSWER, write
 from millmark.ledger.verify import Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify.__main__ import main
 from millmark.ledger.verify.printable import _is_seen, printable, quoted
-from millmark.ledger.verify.statements import Fields, Party, Thing, Unit, say, words_of
-from millmark.services.portal.pages import Language, _helpers, _statement, read_catalogues
+from millmark.ledger.verify.statements import LANGUAGES, Fields, Party, Thing, Unit, say, words_of
+from millmark.services.portal.pages import _helpers, _statement, read_catalogues
 from millmark.services.text.trace import _unit
 from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now, vector_trust
 
@@ -127,7 +127,7 @@ def test_v16_no_face_shows_it_raw(what: str) -> None:
     line = next(one for one in report.statements if one.code == "document")
     hostile = replace(line, values={**line.values, "fields": Fields((((HOSTILE[what],), HOSTILE[what]),))})
     report = replace(report, statements=(hostile,))
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         page = str(_statement(words_of(language), hostile))
         for face in ("\n".join(describe(report, language)), page):
             assert HOSTILE[what] not in face
@@ -137,7 +137,7 @@ def test_v16_no_face_shows_it_raw(what: str) -> None:
 
 
 def test_v16_traces_and_pages_quote_units_that_they_do_not_know() -> None:
-    helpers = _helpers(read_catalogues()[Language.EN])
+    helpers = _helpers(read_catalogues()["en"])
     for show in (_unit, helpers["unit"]):
         assert show("\x1b[2") == '"\\x1b[2"'
         assert show("000") == '"000"'
@@ -145,7 +145,7 @@ def test_v16_traces_and_pages_quote_units_that_they_do_not_know() -> None:
 
 
 def test_v16_pages_escape_what_others_wrote() -> None:
-    helpers = _helpers(read_catalogues()[Language.EN])
+    helpers = _helpers(read_catalogues()["en"])
     for what, text in HOSTILE.items():
         for helper in ("data", "brief", "called"):
             assert text not in str(helpers[helper](text)), what

@@ -11,6 +11,7 @@ import pytest
 
 from millmark.ledger.plans.check import FORMAT as CHECKED
 from millmark.ledger.verify.files import FORMAT as VERIFIED
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.commands.help_writer import build_formats, build_texts
 from millmark.services.help import FOLDER, FORMATS, find_help, print_help
 
@@ -57,12 +58,12 @@ def test_help_is_printed_only_where_nothing_else_is_asked(capsys: pytest.Capture
     assert "Usage: millmark [OPTIONS] COMMAND" in capsys.readouterr().out
 
 
-def test_pages_name_the_same_commands_in_both_languages_and_all_exist() -> None:
-    english, chinese = (
+def test_pages_name_the_same_commands_in_each_language_and_all_exist() -> None:
+    english, *others = (
         {key: sorted(_COMMAND.findall(text)) for key, text in json.loads(path.read_text("utf-8")).items()}
-        for path in (_CATALOGUES / "en.json", _CATALOGUES / "zh.json")
+        for path in (_CATALOGUES / f"{one}.json" for one in LANGUAGES)
     )
-    assert english == chinese
+    assert others == [english] * len(others)
     named = {command for commands in english.values() for command in commands}
     assert named
     for command in named:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from millmark.ledger.bundle import InferenceShown
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.quality.inference import MAX_FIXED, pack_window
 from millmark.services.portal.passports import MOST_WINDOWS
 from tests.support.figures import Tell
@@ -35,7 +36,7 @@ def build_story() -> tuple[Story, list[int], dict[bytes, str]]:
     return story, certificates, names
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_with_many_names_and_windows_it_is_below_60_kb(tmp_path: Path, language: str, tell: Tell) -> None:
     story, certificates, names = build_story()
     window = pack_window([MAX_FIXED * (-1) ** place for place in range(4096)])

@@ -13,7 +13,7 @@ from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import ModelRow
 from millmark.quality import model_digest
 from millmark.quality.inference import MAX_FIXED, pack_window
-from millmark.services.portal.pages import Language, read_catalogues
+from millmark.services.portal.pages import read_catalogues
 from millmark.services.portal.passports import MOST_WINDOWS, OpenedWindow, build_opened_windows
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.fake_world import INSPECTOR, World, build_world
@@ -43,7 +43,7 @@ def opened(record: int, *logits: int, window: Sequence[int] = (5, -7)) -> Infere
 
 
 def build(world: World, *shown: InferenceShown) -> tuple[OpenedWindow, ...]:
-    return build_opened_windows(world.store, world.lots[PART], shown, read_catalogues()[Language.EN])
+    return build_opened_windows(world.store, world.lots[PART], shown, read_catalogues()["en"])
 
 
 def test_a_proof_that_opens_nothing_shows_nothing(world: World) -> None:

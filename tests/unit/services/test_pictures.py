@@ -18,11 +18,11 @@ from millmark.ledger.records import CertificateStatus, LotState, Verdict
 from millmark.services.pictures.genealogy import Family, Link, Node, Tone, build_reach, draw_genealogy, place
 from millmark.services.pictures.genealogy import build_family as build_in_words
 from millmark.services.portal.charts import PictureWords
-from millmark.services.portal.pages import Language, read_catalogues
+from millmark.services.portal.pages import read_catalogues
 from tests.support.fake_world import SMITH, World, build_world, lot_trace
 from tests.support.stores import new_store
 
-WORDS = PictureWords(read_catalogues()[Language.EN])
+WORDS = PictureWords(read_catalogues()["en"])
 HEIGHT, GAP = 40.0, 10.0
 
 

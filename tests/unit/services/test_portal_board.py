@@ -20,14 +20,14 @@ from millmark.ledger.store import Rows
 from millmark.ledger.store.rows import AssignmentRow, LotRow
 from millmark.services.pictures.gantt import BarTone, Gantt, draw_gantt
 from millmark.services.portal.board import SPANS, MachineWork, Work, build_board
-from millmark.services.portal.pages import Language, read_catalogues
+from millmark.services.portal.pages import read_catalogues
 from tests.support.fake_world import CARRIER, OTHER_BUYER, SMITH
 from tests.support.portal_site import OWNER, Site
 from tests.support.stores import new_store
 
 NOW_S = 1_774_483_200
 DAY_S = 86_400
-CATALOGUE = read_catalogues()[Language.EN]
+CATALOGUE = read_catalogues()["en"]
 TIMES = st.integers(NOW_S - 90 * DAY_S, NOW_S + 90 * DAY_S)
 
 

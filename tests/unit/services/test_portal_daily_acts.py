@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import re
-from functools import partial
 from typing import Any
 
 from millmark.ledger.ids import SubjectKind, identifier_hash, subject
@@ -44,10 +43,9 @@ from millmark.ledger.store.rows import (
     OrderRow,
     RecoveryRow,
 )
-from millmark.ledger.verify.statements import words_of
 from millmark.services.gateway.recording.writes import WRITES
 from millmark.services.portal.acting.things import STATES
-from millmark.services.portal.pages import Language, _word, read_catalogues
+from millmark.services.portal.pages import read_catalogues
 from tests.support.company_site import Day
 from tests.support.gateway_client import fields_of, read
 
@@ -309,10 +307,10 @@ def test_every_field_of_a_record_has_a_word() -> None:
 
 
 def test_every_state_and_choice_that_forms_show_has_a_word_in_each_language() -> None:
-    words = {language: partial(_word, words_of(language.value), one) for language, one in read_catalogues().items()}
+    catalogues = read_catalogues()
     kinds: list[type[enum.IntEnum]] = [*STATES.values(), Disposition, Verdict, NoteKind]
     for kind in kinds:
         for member in (one for one in kind if one.name != "NONE"):
-            chinese, english = (words[Language(one)](member) for one in ("zh", "en"))
+            chinese, english = (catalogues[one].word(member) for one in ("zh", "en"))
             assert not chinese.isascii(), f"{kind.__name__}.{member.name} is {chinese}"
             assert english.isascii()

@@ -19,6 +19,7 @@ from millmark.ledger.ids import Identity, SubjectKind
 from millmark.ledger.provenance import Disclosing
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Book, Store
+from millmark.ledger.verify.statements import LANGUAGES
 from millmark.services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from millmark.services.interop.contexts.published import build_linkset_context
 from millmark.services.portal import Proofs
@@ -214,7 +215,7 @@ def test_only_what_is_disclosed_is_shown(world: World) -> None:
         assert not [text for text in hidden if text in page]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_footprint_is_a_waterfall_that_adds_up(caller: Caller, language: str) -> None:
     page = caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}&lang={language}").text
     waterfall = re.findall(r'<svg class="waterfall".*?</svg>', page, re.DOTALL)

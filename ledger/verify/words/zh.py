@@ -1,4 +1,4 @@
-"""The statements in Chinese, by section and code, as in `english`."""
+"""The statements in Chinese, by section and code, as in `en`."""
 
 from __future__ import annotations
 
