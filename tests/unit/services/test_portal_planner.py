@@ -423,7 +423,7 @@ def test_what_a_call_cannot_be_made_of_is_said_and_nothing_is_written(planning: 
 def test_nothing_is_written_while_nothing_can_be_recorded(planning: Planning, monkeypatch: pytest.MonkeyPatch) -> None:
     person = planning.person
     sent = {**fields_of(planning.summarise().text, PLANNER), "step": "record"}
-    recorder = planning.site.portal.app.state.portal.workshop.commands._service.recorder
+    recorder = planning.site.portal.app.state.portal.workshop.recorder._service.recorder
 
     def refuse() -> None:
         raise TryLaterError("the outbox is being compared with the ledger", retry_after_s=1)
