@@ -108,7 +108,7 @@ class Workshop:
     that is not there say so."""
 
     store: Store
-    causes: FormRecorder
+    recorder: FormRecorder
     home: Path | None
     signer: signatures.Signer | None
     ties: making.Ties
@@ -118,7 +118,7 @@ class Workshop:
 
     def company(self, principal: Principal) -> int:
         """The company that the gateway records for. Raises NotFoundError if it records for none."""
-        found = self.causes.company(principal)
+        found = self.recorder.company(principal)
         if not found:
             raise NotFoundError("this gateway records for no company")
         return found
@@ -131,8 +131,8 @@ class Workshop:
 
     def record(self, principal: Principal, operation: str, key: str, asked: Asked, body: Mapping[str, Any]) -> int:
         """Queues a record and returns its number; under the same key, the same one."""
-        made = self.causes.body(operation).model_validate(dict(body))
-        return self.causes.record(Wish(operation, key, asked, made), principal)
+        made = self.recorder.body(operation).model_validate(dict(body))
+        return self.recorder.record(Wish(operation, key, asked, made), principal)
 
     def seal(self, principal: Principal, key: str, write: Callable[[PlanningTables], tuple[OwnStream, Sealed]]) -> int:
         """Writes entries of the company's own stream and has them anchored, in one transaction: what is written without
@@ -144,7 +144,7 @@ class Workshop:
             return Anchor(stream.subject, sealed.size, sealed.root)
 
         with self.lock:
-            return self.causes.seal(key, principal, work)
+            return self.recorder.seal(key, principal, work)
 
 
 def name_reader(tables: PlanningTables, principal: Principal) -> NameReader:
