@@ -133,6 +133,8 @@ def open_relay_world(
     with new_store(folder / "gateway") as store, new_store(folder / "factory") as own:
         if transport is None:
             world, found = _FOUNDED.copy(store)
+            # The last final block is of now, not of when the first test of this process founded the ledger.
+            world.line.node.request("evm_mine", [])
         else:
             world = build_world(transport, profile)
             found = _found(world, store)
