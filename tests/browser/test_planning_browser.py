@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -39,7 +40,7 @@ from tests.support.looking import (
     run_list,
 )
 from tests.support.loopback import running
-from tests.support.patience import MAX_S
+from tests.support.patience import MAX_S, wait_until
 from tests.support.planning_samples import show_calendar
 from tests.support.stores import new_store
 
@@ -55,6 +56,7 @@ CAPABLE = {
 }
 DONE = [AssignmentState.ACCEPTED] * 2 + [AssignmentState.FINISHED]
 CATALOGUES = read_catalogues()
+R = TypeVar("R")
 PRODUCT = Catalogue().find("crankshaft")
 OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
 OTHERS = [view for view in VIEWS if view != ("en", 390)]
@@ -97,13 +99,16 @@ class Factory:
             return people.enter(connection, people.welcome(connection, invited.code, now_s), now_s).token
 
     def order(self) -> OrderRow:
-        with self.site.store.reading() as connection:
-            [found] = Rows(connection).find(OrderRow)
-        return found
+        """The only one: once the index has read the block that the submitter saw."""
+        wait_until(lambda: len(self._rows(OrderRow)) == 1)
+        return self._rows(OrderRow)[0]
 
     def states(self) -> list[AssignmentState]:
+        return [AssignmentState(one.state) for one in self._rows(AssignmentRow)]
+
+    def _rows(self, kind: type[R]) -> list[R]:
         with self.site.store.reading() as connection:
-            return [AssignmentState(one.state) for one in Rows(connection).find(AssignmentRow)]
+            return Rows(connection).find(kind)
 
 
 @pytest.fixture(scope="module")
@@ -380,8 +385,8 @@ def _measure(page: Page) -> None:
 
 
 def _final(page: Page) -> None:
-    """The page of a record shows by itself that it is final."""
-    expect(page.locator("main")).to_contain_text(_say(page, "record.sequence"))
+    """The page of a record shows by itself that it is final; its number on the ledger stands there before that."""
+    expect(page.locator(".way li.done")).to_have_count(4)
 
 
 def _until(page: Page, address: str, text: str) -> None:
