@@ -81,7 +81,6 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "outbox": "millmark.services.commands.outbox",
         "relay": "millmark.services.commands.relay",
         "evidence": "millmark.services.commands.backup",
-        "index": "millmark.services.commands.backup",
         "backup": "millmark.services.commands.backup",
         "restore": "millmark.services.commands.backup",
     },

@@ -14,31 +14,24 @@ from millmark.ledger.lazy import import_on_use
 if TYPE_CHECKING:
     from millmark.ledger.index.follower import ChainReader, Follower, Progress
     from millmark.ledger.index.integrity import IndexCheck, check_book, check_index, check_rows, compare_rows
-    from millmark.ledger.index.snapshot import Imported, Snapshot, export_index, import_index, read_snapshot
     from millmark.ledger.index.state import IndexStatus, fetch_status
 
 __all__ = [
     "ChainReader",
     "Follower",
-    "Imported",
     "IndexCheck",
     "IndexStatus",
     "Progress",
-    "Snapshot",
     "check_book",
     "check_index",
     "check_rows",
     "compare_rows",
-    "export_index",
     "fetch_status",
-    "import_index",
-    "read_snapshot",
 ]
 
 _HOMES = {
     "millmark.ledger.index.follower": ("ChainReader", "Follower", "Progress"),
     "millmark.ledger.index.integrity": ("IndexCheck", "check_book", "check_index", "check_rows", "compare_rows"),
-    "millmark.ledger.index.snapshot": ("Imported", "Snapshot", "export_index", "import_index", "read_snapshot"),
     "millmark.ledger.index.state": ("IndexStatus", "fetch_status"),
 }
 

@@ -8,7 +8,7 @@ there would hide the one event that an operator has to see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -184,20 +184,6 @@ class Follower:
             )
         return progress
 
-    def derive(self, batches: Iterable[Sequence[Block]]) -> CursorRow:
-        """Index blocks that the caller has compared with the chain, all final, each batch in one transaction; returns
-        the cursor after them. Blocks without records may be left out. Raises IndexHaltedError as `follow` does, and
-        StoreBusyError if another follower writes the index meanwhile."""
-        cursor = self._open()
-        try:
-            for batch in batches:
-                cursor = self._commit(cursor, batch, _ANY, are_all=False)
-        except _OvertakenError:
-            raise StoreBusyError(
-                "another process indexes the chain into this database", hint="stop it, and try again"
-            ) from None
-        return cursor
-
     def _open(self) -> CursorRow:
         """The cursor of this chain's index, created by the first call. Raises WrongChainError or WrongContractError."""
         chain = self._chain
@@ -211,7 +197,7 @@ class Follower:
             if stored is None:
                 rows.insert([identity])
             else:
-                verify_identity(identity, stored)
+                _verify_identity(identity, stored)
             cursor = rows.get(CursorRow, ONLY)
             if cursor is None:
                 cursor = CursorRow(ONLY, chain.first_block - 1, bytes(32), 0, 0, 0, start_digest(identity))
@@ -357,15 +343,14 @@ class Follower:
     def _start_of(self, subject: bytes) -> bytes:
         return start_of(self._chain.chain_id, self._chain.ledger, self._chain.ledger_id, subject)
 
-    def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int, *, are_all: bool = True) -> CursorRow:
-        """`are_all`: no block between them is left out."""
+    def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         with self._store.transaction() as connection:
             rows, undo = Rows(connection), Undo(connection)
             _verify_alone(rows, cursor)
             state = State(rows)
             for block in batch:
                 before = cursor
-                _verify_next(block.header.number, before.block_number, are_all=are_all)
+                _verify_next(block.header.number, before.block_number)
                 if block.header.number > final:
                     state.flush()  # first writes what final blocks changed, which is never undone, so it is not logged
                 cursor = write_block(block, state, cursor, self._start_of)
@@ -386,29 +371,25 @@ def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
         raise _OvertakenError
 
 
-def _verify_next(number: int, before: int, *, are_all: bool) -> None:
+def _verify_next(number: int, before: int) -> None:
     # A block without records would pass every other check, and set the cursor back, or over blocks with records.
-    if number != before + 1 and (are_all or number <= before):
+    if number != before + 1:
         raise IndexHaltedError(
             f"block {number} cannot be indexed after block {before}",
             hint="start again; if it halts here again: `millmark rebuild`",
         )
 
 
-def verify_identity(
-    identity: ChainIdentityRow,
-    stored: ChainIdentityRow,
-    what: str = "the index",
-    hint: str = "use a node of that chain, or another database",
-) -> None:
-    """Verify that an index, or `what` else, is of this ledger. Raises WrongChainError or WrongContractError."""
+def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:
+    """Verify that an index is of this ledger. Raises WrongChainError or WrongContractError."""
+    hint = "use a node of that chain, or another database"
     if identity.chain_id != stored.chain_id:
         raise WrongChainError(
-            f"{what} follows chain {stored.chain_id}, but the node serves chain {identity.chain_id}", hint=hint
+            f"the index follows chain {stored.chain_id}, but the node serves chain {identity.chain_id}", hint=hint
         )
     if identity.genesis_hash != stored.genesis_hash:
         raise WrongChainError(
-            f"{what} follows the chain with genesis block {to_hex(stored.genesis_hash)}, but the node serves "
+            f"the index follows the chain with genesis block {to_hex(stored.genesis_hash)}, but the node serves "
             f"that with {to_hex(identity.genesis_hash)}",
             hint=hint,
         )
@@ -416,12 +397,12 @@ def verify_identity(
         ours, theirs = getattr(stored, name), getattr(identity, name)
         if ours != theirs:
             raise WrongContractError(
-                f"{what} follows the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
+                f"the index follows the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
                 hint="use the addresses of that ledger, or another database",
             )
     if identity.ledger_id != stored.ledger_id:
         raise WrongContractError(
-            f"{what} is of the ledger with the id {to_hex(stored.ledger_id)}, not {to_hex(identity.ledger_id)}",
+            f"the index is of the ledger with the id {to_hex(stored.ledger_id)}, not {to_hex(identity.ledger_id)}",
             hint="the chain was made anew: use another database",
         )
 

@@ -245,18 +245,6 @@ class Undo:
         """The first block that can be undone, before which all are final; None if there is none."""
         return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
 
-    def cursor_before(self, block_number: int) -> tables.CursorRow | None:
-        """The cursor as it was before a block that can be undone; None if the log has nothing about the block."""
-        table = TABLES[tables.CursorRow]
-        query = select(index_undo.c.before).where(
-            index_undo.c.block_number == block_number, index_undo.c.table_name == table.name
-        )
-        found = self._connection.execute(query.order_by(index_undo.c.position).limit(1)).scalar()
-        if found is None:
-            return None
-        values: dict[str, Any] = {name: _decode(table.c[name], value) for name, value in json.loads(found).items()}
-        return tables.CursorRow(**values)
-
     def count(self) -> int:
         """Number of blocks that can be undone."""
         return self._connection.execute(select(func.count(index_undo.c.block_number.distinct()))).scalar_one()

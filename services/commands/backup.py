@@ -1,4 +1,4 @@
-"""`millmark backup`, `restore`, `index` and `evidence`: a gateway's home, its index, and the logs of its streams."""
+"""`millmark backup`, `restore` and `evidence`: a gateway's home, and the logs of its streams."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from millmark.ledger.canonical import parse_hex32, to_hex
-from millmark.ledger.index import export_index, import_index, read_snapshot
+from millmark.ledger.canonical import to_hex
 from millmark.ledger.provenance.retention import Retained, Rule, drop_evidence, find_droppable
 from millmark.ledger.store import Book
 from millmark.ledger.store.book import move_content, prune_files
@@ -19,19 +18,13 @@ from millmark.services.backup import back_up_home, restore_home
 from millmark.services.commands.audit import audited
 from millmark.services.commands.context import Context, open_context
 from millmark.services.interop.epcis.repository import EpcisRepository
-from millmark.services.output import AsJson, print_json, print_lines, warn
+from millmark.services.output import AsJson, print_json, print_lines
 from millmark.services.settings import read_settings
 
 
 def register(app: typer.Typer) -> None:
     app.command("backup", epilog="Example: millmark backup /mnt/backup/monday")(run_backup)
     app.command("restore", epilog="Example: millmark --home restored restore /mnt/backup/monday")(run_restore)
-    index = typer.Typer(
-        no_args_is_help=True, help="Copy the index to a new gateway, which then need not build its own."
-    )
-    index.command("export", epilog="Example: millmark index export index.gz")(run_export)
-    index.command("import", epilog="Example: millmark --home second index import index.gz")(run_import)
-    app.add_typer(index, name="index")
     evidence = typer.Typer(
         no_args_is_help=True, help="Show how much is kept of the streams' logs, move it, and drop what is old."
     )
@@ -71,61 +64,6 @@ def run_restore(
         print_lines("put these in place from a backup of their own:")
         print_lines(*(f"    {path}: {what}" for path, what in found.missing.items()))
     print_lines("the gateway compares its outbox with the ledger when it starts, and says how to go on if it is older")
-
-
-_TOLD_AFTER = 50_000
-"""Records after which a line tells of progress."""
-
-
-def run_export(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="A file that does not exist yet.")],
-    as_json: AsJson = False,
-) -> None:
-    """Write the ledger's records up to the last final block to a file. The gateway may be running. Names, salts,
-    documents and keys are not in it."""
-    with open_context(context.obj, looking=True) as opened:
-        end = export_index(opened.store, file)
-    records = end.registry_sequence + end.ledger_sequence
-    if as_json:
-        print_json(context, {"block_number": end.block_number, "records": records, "digest": to_hex(end.digest)})
-        return
-    print_lines(f"{records} records up to block {end.block_number}, digest {to_hex(end.digest)}, written to {file}")
-
-
-def run_import(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File that `millmark index export` wrote.")],
-    digest: Annotated[
-        str | None,
-        typer.Option(
-            help="Digest of an index that you trust, at that block. Then blocks are not fetched from the chain."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Build this home's index, which must be empty, from a file. It is held against the chain first: each block with
-    records is fetched and compared, or, with `--digest`, the file must have that digest. Gateway and node must not run
-    meanwhile; afterwards they follow the chain from where the file ends."""
-    trusted = None if digest is None else parse_hex32(digest)
-    with open_context(context.obj) as opened, audited(opened.settings, "index import", str(file)):
-        found = import_index(opened.store, opened.chain(), read_snapshot(file), trusted, _tell_progress)
-    if as_json:
-        values = {"block_number": found.block_number, "records": found.records, "digest": to_hex(found.digest)}
-        print_json(context, {**values, "blocks_compared": found.blocks, "heads_compared": found.heads})
-        return
-    print_lines(f"{found.records} records up to block {found.block_number}, digest {to_hex(found.digest)}")
-    print_lines(
-        "the digest is the one that you gave" if trusted else f"all {found.blocks} blocks with records are the chain's",
-        f"{found.heads} heads and the numbers of records are the chain's at block {found.compared_at}"
-        if found.heads
-        else f"not compared: the state at block {found.block_number}, which the node no longer has",
-    )
-
-
-def _tell_progress(records: int) -> None:
-    if records % _TOLD_AFTER < _TOLD_AFTER // 10:  # batches are of some thousand records
-        warn(f"{records} records are read and compared")
 
 
 _DAY_S = 86_400

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,25 +218,6 @@ def test_at_each_checkpoint_the_index_is_compared_with_the_chain(company: Compan
     assert (code, err, "`millmark rebuild`" in out) == (1, "", True)
     assert company.run("rebuild")[0] == 0
     assert err_of("fetch", "-o", company.path("block.json")) == ""
-
-
-def test_a_second_home_starts_from_the_index_of_the_first(company: Company) -> None:
-    file, second = company.path("index.gz"), company.run.home / "second"
-    exported = company.json("index", "export", file)
-    code, _, err = company.run("index", "import", file)
-    assert (code, "has an index already" in err) == (1, True)
-    second.mkdir()
-    for name in ("millmark.toml", "deployment.json"):
-        (second / name).write_bytes((company.run.home / name).read_bytes())
-    there = copy(company.run)
-    there.home = second
-    code, _, err = there("index", "import", file, "--digest", "0x" + "00" * 32)
-    assert (code, "not the one that you gave" in err) == (2, True)
-    code, out, err = there("index", "import", file)
-    assert code == 0, err
-    assert str(exported["digest"]) in out
-    assert "blocks with records are the chain's" in out
-    assert there("status")[0] == 0
 
 
 def test_status_names_what_differs(company: Company) -> None:

@@ -102,7 +102,7 @@ def test_every_format_of_json_stands_on_a_page() -> None:
 def test_every_format_of_a_file_stands_on_a_page() -> None:
     text = "\n".join(PAGES.values())
     formats = set(_find_file_formats())
-    assert len(formats) > 30
+    assert len(formats) > 25, "else the search finds too little"
     assert sorted(one for one in formats if not re.search(rf'["`( ]{re.escape(one)}["`) ]', text)) == []
 
 
