@@ -15,6 +15,7 @@ from millmark.services.interop.credentials.keys import DID_CONTEXT, MULTIKEY_CON
 from millmark.services.interop.credentials.model import BASE_CONTEXT
 from millmark.services.interop.epcis import tree
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
+from millmark.services.interop.epcis.schema import EVENT_TYPES
 
 # JSON-LD context for EPCIS 2.0 and CBV 2.0, written by us: it maps each name to its IRI.
 #
@@ -34,10 +35,7 @@ _SPACES: Final[_Terms] = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
     "dcterms": "http://purl.org/dc/terms/",
 }
-_KINDS: Final = (
-    "ObjectEvent AggregationEvent TransformationEvent AssociationEvent TransactionEvent Collection EPCISDocument "
-    "EPCISQueryDocument"
-)
+_KINDS: Final = (*EVENT_TYPES, "Collection", "EPCISDocument", "EPCISQueryDocument")
 _PLAIN: Final = (
     "eventTimeZoneOffset action uom ilmd instanceIdentifier epcisHeader masterData vocabularyList epcisBody "
     "queryResults subscriptionID queryName resultsBody eventList"
@@ -55,7 +53,7 @@ def build_epcis_context() -> dict[str, Json]:
         "type": "@type",
         "eventID": "@id",
         "baseURL": "@base",
-        **_plain(f"{_KINDS} {_PLAIN}"),
+        **_plain(" ".join((*_KINDS, _PLAIN))),
         **_typed("eventTime recordTime", _TIME),
         **_typed("bizLocation readPoint transformationID epcClass parentID", "@id"),
         **_typed("epcList childEPCs inputEPCList outputEPCList certificationInfo children", "@id", many=True),

@@ -29,6 +29,7 @@ from millmark.services.interop.epcis.repository import (
     Span,
     TermCondition,
 )
+from millmark.services.interop.epcis.schema import ACTIONS, EVENT_TYPES
 from millmark.services.interop.epcis.tree import CBV, CLASSES, THINGS, millis_of, namespaces_of, text_of
 
 # EPC patterns (`urn:epc:idpat:...`, GS1 EPC Tag Data Standard 2.0): all things of one kind, or of one company.
@@ -176,7 +177,6 @@ _EQUALS: Final[Mapping[str, tuple[str, str]]] = {
 """For each parameter, the field of the terms, and the field of events by whose rules its values are normalised."""
 _LINKED: Final = ("bizTransaction", "source", "destination")
 """Fields of the parameters `EQ_bizTransaction_TYPE` and so on, whose names contain the type."""
-EVENT_TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
 _SPANS: Final = {"eventTime": "event_time_ms", "recordTime": "record_time_ms"}
 _NAMESPACES: Final = namespaces_of(None)
 _PLAIN: Final = ("eventType", "EQ_action", "EQ_eventID", "EQ_errorReason", "EXISTS_errorDeclaration")
@@ -309,7 +309,7 @@ def _plain(name: str, values: tuple[str, ...]) -> TermCondition:
     if name == "eventType":
         return TermCondition(("type",), _known(name, values, EVENT_TYPES))
     if name == "EQ_action":
-        return TermCondition(("action",), _known(name, values, ("ADD", "OBSERVE", "DELETE")))
+        return TermCondition(("action",), _known(name, values, ACTIONS))
     if name == "EQ_eventID":
         return TermCondition(("eventID",), values)
     if name == "EQ_errorReason":

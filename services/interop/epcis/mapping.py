@@ -42,6 +42,7 @@ from millmark.ledger.claims import Claims, build_claims
 from millmark.ledger.errors import IdentifierError
 from millmark.ledger.ids import Identity, canonical_identifier, identifier_hash, parse_digital_link
 from millmark.ledger.records import Item, Record
+from millmark.services.interop.epcis.schema import ACTIONS
 
 _ONE: Final = "C62"
 """Unit of a serialised thing: one (UN/ECE Recommendation 20)."""
@@ -179,9 +180,10 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
     try:
         if "errorDeclaration" in event:
             raise _Unmapped("the event is an error declaration: a person must supersede the record that it corrects")
-        build = _BUILDERS.get((str(event["type"]), str(event.get("action", ""))))
+        kind = (str(event["type"]), str(event.get("action", "")))
+        build = _BUILDERS.get(kind)
         if build is None:
-            raise _Unmapped("the ledger has no record for this kind of event")
+            raise _Unmapped(_UNRECORDED.get(kind, "the ledger has no record for this kind of event"))
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
@@ -439,3 +441,9 @@ _BUILDERS: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Json], _Draft],
     ("AssociationEvent", "DELETE"): _grouped,
     ("TransformationEvent", ""): _transform,
 }
+_UNRECORDED: Final[Mapping[tuple[str, str], str]] = {
+    ("AggregationEvent", "OBSERVE"): "the ledger has no record of things that are only seen together",
+    ("AssociationEvent", "OBSERVE"): "the ledger has no record of things that are only seen together",
+    **{("TransactionEvent", action): "the ledger has no record of a business transaction" for action in ACTIONS},
+}
+"""Kinds of event with an action from which no record follows, and why."""

@@ -123,7 +123,8 @@ _STEP: dict[str, _Schema] = {
     "destinationList": _list(_object({"type": _PARTY, "destination": _URI}, ["type", "destination"])),
     "sensorElementList": _list(_SENSOR),
 }
-_ACTION: dict[str, _Schema] = {"action": {"enum": ["OBSERVE", "ADD", "DELETE"]}}
+ACTIONS: Final = ("OBSERVE", "ADD", "DELETE")
+_ACTION: dict[str, _Schema] = {"action": {"enum": list(ACTIONS)}}
 _BIRTH: dict[str, _Schema] = {
     "persistentDisposition": {
         **_object(dict.fromkeys(("set", "unset"), _list(_DISPOSITION, minItems=1, uniqueItems=True))),
@@ -185,6 +186,9 @@ _KINDS: Final[Mapping[str, tuple[dict[str, _Schema], Sequence[str], Sequence[_Sc
         ],
     ),
 }
+"""By kind of event: its fields beside those of all events, the required ones, and further rules."""
+EVENT_TYPES: Final = tuple(_KINDS)
+"""The kinds of the standard, for queries, the published context and tests; a kind is declared in the table above."""
 
 
 def event_schema(kind: str) -> _Schema:

@@ -31,7 +31,7 @@ from millmark.services.interop.credentials.certificate import (
 from millmark.services.interop.credentials.keys import DID_CONTEXT, build_did_document
 from millmark.services.interop.credentials.model import BASE_CONTEXT, find_unmapped
 from millmark.services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
-from millmark.services.interop.epcis.schema import event_schema
+from millmark.services.interop.epcis.schema import EVENT_TYPES, event_schema
 from millmark.services.portal.passports import BUNDLE_TYPE, Code, build_linkset
 from tests.support.gateway_client import LINK, Caller, build_caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
@@ -45,7 +45,6 @@ REDEFINES = "transformation_event_all_possible_fields.jsonld"
 WITHOUT_TERM = {"comment", "bizRules"}
 """GS1's schema allows business rules in a sensor report, its context has no term for them there: nor has ours."""
 METHOD = f"{DID}#k"
-KINDS = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_a_context_with_one_wrong_iri_is_found_out(caller: Caller, served: dict[
     assert quads(event, {**served, EPCIS_CONTEXT: wrong}) != quads(event, served)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVENT_TYPES)
 def test_every_field_that_is_judged_has_a_term(kind: str) -> None:
     """Fields of the schema, where they stand, against terms of the context, where they count."""
     checked = 0

@@ -22,7 +22,8 @@ from millmark.ledger.records import (
     TransformLots,
     UnpackLots,
 )
-from millmark.services.interop.epcis.mapping import Known, propose
+from millmark.services.interop.epcis.mapping import _BUILDERS, _UNRECORDED, Known, propose
+from millmark.services.interop.epcis.schema import ACTIONS, EVENT_TYPES, event_schema
 from tests.support.captured_events import (
     ADD,
     MAKE,
@@ -262,3 +263,13 @@ def test_what_gives_no_record_says_why(says: str) -> None:
     assert proposal.records == ()
     assert not proposal.names
     assert reason in proposal.evidence_only[0]
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_each_kind_and_action_has_a_builder_or_a_reason(kind: str) -> None:
+    actions = ACTIONS if "action" in event_schema(kind)["properties"] else [""]
+    assert sorted(action for of, action in (*_BUILDERS, *_UNRECORDED) if of == kind) == sorted(actions)
+
+
+def test_only_kinds_of_the_standard_are_decided() -> None:
+    assert {kind for kind, _ in (*_BUILDERS, *_UNRECORDED)} == {*EVENT_TYPES}

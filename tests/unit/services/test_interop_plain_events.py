@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from millmark.services.interop.epcis.documents import Event, build_prehash, parse_document, read_plain
-from millmark.services.interop.epcis.schema import event_faults
+from millmark.services.interop.epcis.schema import EVENT_TYPES, event_faults, event_schema
 from millmark.services.interop.epcis.tree import build_terms
 from tests.support.interop import CORPUS, GS1_TWICE
 
@@ -72,6 +72,24 @@ def verify(value: Json) -> None:
 
 def test_all_fields_together() -> None:
     verify(FULL)
+    assert read_plain(FULL, NAMESPACES) is not None
+
+
+NOT_PLAIN = {
+    "sensorElementList": "a tree of reports, each with fields of its own",
+    "errorDeclaration": "not hashed, but searched for",
+    "ilmd": "a tree of extensions",
+    "persistentDisposition": "an object of lists, which few events have",
+}
+"""Fields with which an event is left to the long way, and why."""
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_each_field_of_a_kind_is_read_the_short_way_or_has_a_reason(kind: str) -> None:
+    """An unknown field would send every event with it the long way, and nobody would notice but by the time."""
+    fields = event_schema(kind)["properties"].keys()
+    assert fields - FULL.keys() - NOT_PLAIN.keys() == {"@context"}
+    assert all(read_plain({**FULL, name: {}}, NAMESPACES) is None for name in NOT_PLAIN)
 
 
 @pytest.mark.parametrize("name", [name for name in FULL if name not in ("type",)])
