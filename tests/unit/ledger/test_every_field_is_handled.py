@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,6 +29,7 @@ from millmark.ledger.index.projections import PROJECTIONS
 from millmark.ledger.provenance import answers
 from millmark.ledger.records import RECORD_TYPES, Packed, Record, snake_case
 from millmark.ledger.store import rows
+from millmark.ledger.store.schema import TABLES
 from millmark.ledger.verify._replay import RULES
 from millmark.services import acts
 from millmark.services.gateway.recording.writes import WRITES, Write
@@ -81,6 +82,53 @@ def _paths(kind: Type, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 # What a place has: names, by what the field's kind is.
 
 
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What records are about: where its values stand. A name counts in these places alone, since a common one, such as
+    `quantity`, stands somewhere in every file."""
+
+    kinds: str
+    """Patterns of names of events."""
+    rows: str
+    """The rows that the records make or change with what they say."""
+    answers: str
+    pages: str
+    """Templates, with the macros that they call, and modules of pages."""
+    called: str = r"\w"
+    """Pattern of what stands before the point where a page names an attribute of the thing."""
+
+
+THINGS: tuple[Thing, ...] = (
+    Thing("RecordSuperseded", "SupersessionRow", "HistoryRecord", "order.html lot.html"),
+    Thing("Order[!s]* Revision* EndProposed", "OrderRow", "Order Gate", "order*.html"),
+    Thing("Assignment*", "AssignmentRow", "Assignment", "order.html machine*.html work*.html"),
+    Thing("Lot* Custody* Return*", "LotRow CustodyChangeRow PackingRow", "Lot CustodyChange", "lot*.html"),
+    Thing(
+        "LotsTransformed LotReworked",
+        "TransformationRow LotInputRow LotOutputRow",
+        "Transformation TransformedQuantity",
+        "lot*.html",
+    ),
+    Thing("GateWaived", "WaiverRow", "Waiver", "lot*.html"),
+    Thing("CertificateIssued", "CertificateRow CertifiedLotRow", "Certificate", "certificate.html", r"\bone"),
+    Thing("Certificate[!I]* OpeningDemanded", "CertificateRow", "Certificate", "certificate.html", r"\bone"),
+    Thing("Stream*", "StreamRow AnchorRow", "OpenedStream Stream Anchor", "stream*.html"),
+    Thing("NoteRecorded", "NoteRow", "", "lot.html order.html"),
+    Thing("Participant* RolesSet TrusteeNamed", "ParticipantRow", "Participant", "participant*.html"),
+    Thing("Key*", "KeyRow", "Key", "participant.html"),
+    Thing("Recovery*", "RecoveryRow", "Recovery Participant Key", "participant.html consortium.html"),
+    Thing("NameKeySet", "NameKeyRow", "", ""),
+    Thing("Published", "PublicationRow", "", ""),
+    Thing("OwnershipOffered OwnershipAccepted Closed", "", "", ""),
+    Thing("Machine*", "MachineRow", "RegisteredMachine", "machine*.html"),
+    Thing("Model*", "ModelRow", "Model", "model*.html models.py"),
+)
+
+
+def things_of(kind: type[Event]) -> list[Thing]:
+    return [one for one in THINGS if any(fnmatchcase(kind.__name__, name) for name in one.kinds.split())]
+
+
 @functools.cache
 def text(*places: str) -> str:
     """All text of files; a place may be a pattern."""
@@ -106,6 +154,59 @@ def said_by(function: Callable[..., Any]) -> set[str]:
     return {said for name in closure(function.__name__, functions) for said in names_in(functions[name])}
 
 
+@once
+def read_by(function: Callable[..., Any]) -> set[str]:
+    """The members of the event that a function reads, with those of its module that it calls: what follows `event`, a
+    name that stands for a part of one, or a parameter of a struct's class."""
+    functions = functions_in(inspect.getsource(sys.modules[function.__module__]))
+    return {read for name in closure(function.__name__, functions) for read in _read_of_event(functions[name])}
+
+
+@once
+def judged(kind: type[Event]) -> set[str]:
+    """What the rule reads of the event; of a struct that it keeps, also what others read of that later."""
+    structs = {path[0] for path in _paths(struct_of(kind)) if len(path) > 1}
+    later = re.findall(r"\b(\w+)\.(\w+)\b", text("ledger/verify/*.py")) if structs else ()
+    return read_by(RULES[kind]) | {name for struct, name in later if struct in structs}
+
+
+@functools.cache
+def _read_of_event(function: ast.FunctionDef) -> set[str]:
+    given = [*function.args.args, *function.args.kwonlyargs]
+    parts = {one.arg for one in given if one.annotation is not None and names_in(one.annotation) & STRUCTS}
+    parts |= {"event"}
+    for _ in range(3):  # names of parts of parts
+        for node in ast.walk(function):
+            parts |= _parts_named(node, parts)
+    chains = (one for one in ast.walk(function) if isinstance(one, ast.Attribute) and _is_part(one.value, parts))
+    return {one.attr for one in chains}
+
+
+def _parts_named(node: ast.AST, parts: Collection[str]) -> set[str]:
+    """The names that a statement gives to parts: to one itself, or to each in one."""
+    if isinstance(node, ast.Assign):
+        values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        named: Sequence[ast.AST] = node.targets if any(_is_part(one, parts) for one in values) else []
+    elif isinstance(node, (ast.For, ast.comprehension)):
+        named = [node.target] if any(_is_part(one, parts) for one in ast.walk(node.iter)) else []
+    else:
+        return set()
+    return {one.id for target in named for one in ast.walk(target) if isinstance(one, ast.Name)}
+
+
+def _is_part(node: ast.AST, parts: Collection[str]) -> bool:
+    """Whether it is an event or something in one."""
+    if isinstance(node, ast.Attribute):
+        return node.attr == "event" or _is_part(node.value, parts)
+    if isinstance(node, ast.Subscript):
+        return _is_part(node.value, parts)
+    return isinstance(node, ast.Name) and node.id in parts
+
+
+STRUCTS = {"Terms", "Statement", "Transformation", "Rework", "Input", "Output", "Item"}
+"""The classes of what events have in them."""
+
+
 @functools.cache
 def functions_in(source: str) -> Mapping[str, ast.FunctionDef]:
     return {node.name: node for node in ast.walk(parsed(source)) if isinstance(node, ast.FunctionDef)}
@@ -122,8 +223,7 @@ def closure(name: str, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
 
 @once
 def rows_of(kind: type[Event]) -> tuple[type, ...]:
-    """The rows that the kind's projection reads or writes."""
-    return tuple(getattr(rows, name) for name in sorted(said_by(PROJECTIONS[kind])) if name.endswith("Row"))
+    return tuple(getattr(rows, name) for thing in things_of(kind) for name in thing.rows.split())
 
 
 @once
@@ -133,34 +233,14 @@ def columns_of(kind: type[Event]) -> set[str]:
 
 @once
 def projected(kind: type[Event]) -> set[str]:
-    """What the projection reads by name, or copies to columns of the same name."""
-    said = said_by(PROJECTIONS[kind])
-    return said | (columns_of(kind) if said & {"row_of", "copy_to"} else set())
-
-
-@functools.cache
-def answers_by_row() -> Mapping[str, set[type]]:
-    """The answers that the library builds of each kind of row: in the same function."""
-    found = defaultdict[str, set[type]](set)
-    known = {name: one for name, one in vars(answers).items() if isinstance(one, type)}
-    for path in sorted((ROOT / "ledger" / "provenance").glob("*.py")):
-        for node in ast.walk(parsed(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                said = names_in(node)
-                built = {known[name] for name in said & known.keys()}
-                for row in said:
-                    found[row] |= built
-    return found
-
-
-@once
-def answers_of(kind: type[Event]) -> set[type]:
-    return {one for row in rows_of(kind) for one in answers_by_row()[row.__name__]}
+    """What the projection reads of the event by name, or copies to columns of the same name."""
+    copies = said_by(PROJECTIONS[kind]) & {"row_of", "copy_to"}
+    return read_by(PROJECTIONS[kind]) | (columns_of(kind) if copies else set())
 
 
 @once
 def answered(kind: type[Event]) -> set[str]:
-    found = (answer for answer in answers_of(kind) if dataclasses.is_dataclass(answer))
+    found = (getattr(answers, name) for thing in things_of(kind) for name in thing.answers.split())
     return {member.name for answer in found for member in dataclasses.fields(answer)}
 
 
@@ -180,6 +260,24 @@ def _members(kind: Any) -> Iterator[str]:
             yield from _members(hints[member.name])
     for inner in get_args(kind):
         yield from _members(inner)
+
+
+def in_the_call(field: Field) -> bool:
+    """At its place: a struct of the call has it where the event's has it."""
+    said = {tuple(part.rstrip("_") for part in path) for path in _named(record_of(field.kind))}
+    places = [(*field.path[:-1], name) for name in field.names]
+    return any(path[-len(place) :] == place for place in places for path in said)
+
+
+def _named(kind: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The fields of a class, each with those that it is in."""
+    if dataclasses.is_dataclass(kind) and not isinstance(kind, Packed):
+        hints = get_type_hints(kind, include_extras=True)
+        for member in dataclasses.fields(kind):
+            yield (*before, member.name)
+            yield from _named(hints[member.name], (*before, member.name))
+    for inner in get_args(kind):
+        yield from _named(inner, before)
 
 
 def write_of(kind: type[Event]) -> Write | None:
@@ -300,13 +398,15 @@ def translated(field: Field) -> bool:
 
 
 def in_bundle(field: Field) -> bool:
-    """In the row of its event, or in one of the rows of structs."""
+    """In the row of its event, or in that of the struct that has it or the list that it is in."""
     parts = text("ledger/BUNDLE.md").partition("| kind | data |")[2].partition("## Heads")[0]
-    said = re.findall(rf"^\|[^|]*\b(?:{field.kind.__name__}|{'|'.join(_STRUCTS)})\b[^|]*\|(.*)\|$", parts, re.M)
-    return any(re.search(rf"\b{' '.join(field.path[-1].strip('_').split('_'))}\b", one) for one in said)
+    owners = [_STRUCTS_OF_LISTS.get(part, part) for part in field.path[:-1]] or [field.kind.__name__]
+    said = re.findall(rf"^\|[^|]*\b(?:{'|'.join(owners)})\b[^|]*\|(.*)\|$", parts, re.M)
+    members = {member.strip() for one in said for member in re.sub(r"\([^)]*\)", "", one).split(",")}
+    return any(" ".join(name.strip("_").split("_")) in members for name in field.names)
 
 
-_STRUCTS = ("terms", "statement", "transformation", "rework", "input", "output")
+_STRUCTS_OF_LISTS = {"inputs": "input", "components": "input", "outputs": "output"}
 
 
 def in_the_abi(field: Field) -> bool:
@@ -320,15 +420,26 @@ def in_the_abi(field: Field) -> bool:
     return True
 
 
+@once
+def shown(kind: type[Event]) -> set[str]:
+    """The attributes that the pages of its thing name, and the macros that these call."""
+    found = set[str]()
+    for thing in things_of(kind):
+        said = text(
+            *(f"services/portal/{'' if page.endswith('.py') else 'templates/'}{page}" for page in thing.pages.split())
+        )
+        said += "".join(macros().get(name, "") for name in re.findall(r"\bm\.(\w+)\(", said))
+        found |= set(re.findall(rf"{thing.called}\.(\w+)\b", said))
+    return found
+
+
 @functools.cache
-def shown() -> set[str]:
-    """The attributes of things that templates and the modules of pages name."""
-    return set(re.findall(r"\w\.(\w+)\b", text("services/portal/templates/*.html", "services/portal/*.py")))
+def macros() -> Mapping[str, str]:
+    return dict(re.findall(r"{% macro (\w+)(.*?){%-? endmacro", text("services/portal/templates/macros.html"), re.S))
 
 
 def is_certificate(field: Field) -> bool:
-    family = sys.modules[field.kind.__module__]
-    return family is certificates and rows.CertificateRow in rows_of(field.kind)
+    return sys.modules[field.kind.__module__] is certificates and rows.CertificateRow in rows_of(field.kind)
 
 
 def credentials() -> dict[str, Place]:
@@ -348,8 +459,20 @@ def _is_said(said: Collection[str], field: Field) -> bool:
 
 
 def is_stored(field: Field) -> bool:
-    migrated = set(re.findall(r"(\w+):\w", text("ledger/store/migrations/versions/*.py")))
-    return any(name in migrated for name in {*field.names} & columns_of(field.kind))
+    columns = {name for row in rows_of(field.kind) for name in migrated()[TABLES[row].name]}
+    return any(name in columns for name in {*field.names} & columns_of(field.kind))
+
+
+@functools.cache
+def migrated() -> Mapping[str, set[str]]:
+    """By table, the columns with which migrations create it."""
+    found = defaultdict[str, set[str]](set)
+    for path in sorted(ROOT.glob("ledger/store/migrations/versions/*.py")):
+        for node in ast.walk(parsed(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "create_table":
+                table, columns = (ast.literal_eval(one) for one in node.args[:2])
+                found[table] |= {one.partition(":")[0] for one in columns.split()}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,17 +499,15 @@ def takes(names: Callable[[type[Event]], Collection[str]]) -> Place:
 
 PLACES: dict[str, Place] = {
     "contracts/src/interfaces, scripts/compile_contracts: in the event, or in its struct": Place(in_the_abi),
-    "ledger/records: in the call": has(lambda kind: {*_members(record_of(kind))}),
+    "ledger/records: in the call": Place(in_the_call),
     "ledger/store/rows.py, ledger/store/migrations/versions/0001_ledger.py: a column": Place(is_stored),
     "ledger/index/projections: read, or copied to the column": has(projected),
-    "ledger/verify: read by the rule": has(lambda kind: said_by(RULES[kind]), lambda field: field.kind in RULES),
+    "ledger/verify: read by the rule": has(judged, lambda field: field.kind in RULES),
     "ledger/BUNDLE.md: in the tables of events and structs": Place(in_bundle, lambda field: field.kind.in_histories),
     "ledger/VISIBLE.md: what it shows and says": Place(in_visible),
     "services/portal/catalogue/visible.zh.json: the same in Chinese": Place(translated),
     "ledger/provenance/answers.py: in an answer": has(answered),
-    "services/portal/templates: shown, with its label in catalogue/en.json and catalogue/zh.json": has(
-        lambda _: shown()
-    ),
+    "services/portal/templates: shown, with its label in catalogue/en.json and catalogue/zh.json": has(shown),
     "services/gateway/recording: in the body": takes(asked),
     "services/commands/acts: an option, or what follows from one": takes(commanded),
     "services/portal/acting: in the form, or what follows from its thing": takes(entered),
@@ -490,30 +611,36 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "by its number the row is found",
         "ledger/store/rows.py",
-        "Assignment*.assignment Model*.model MachineRetired.machine CertificateRevoked.certificate *.changed "
-        "*.reinstated *.absent",
+        "Assignment*.assignment Model*.model MachineRetired.machine Certificate*.certificate "
+        "OpeningDemanded.certificate *.changed *.reinstated *.absent",
     ),
     Reason(
         "the row that it names has it already",
         "ledger/index/projections",
-        "Assignment*.operation AssignmentFinished.stream LotAllocated.assignment Custody*.offer",
+        "Assignment*.operation AssignmentFinished.stream LotAllocated.assignment Custody*.offer LotDeallocated.order "
+        "CustodyReclaimed.from_",
     ),
     Reason("shown documents are compared with their roots", "ledger/verify", "*.claims_root *.reason_root"),
     Reason("nothing depends on it", "ledger/verify", "*.terms.due_at"),
     Reason("compared where the evidence is shown", "ledger/verify", "*.leaf_hash"),
-    Reason("gates are described below the tables", "ledger/BUNDLE.md", "*.gates.*"),
     Reason(
         "in the `fields` of its record alone",
         "ledger/provenance/answers.py",
-        "*_root *.proposal *.awaited *.lots *.stream_size *.disposition *.accepted LotReworked.rework.operation "
-        "NoteRecorded.kind_",
+        "*_root *.proposal *.awaited *.lots *.stream_size *.disposition *.accepted *.rework.operation "
+        "*.transformation.operation NoteRecorded.kind_",
     ),
     Reason("pages show documents in place of roots", "services/portal/templates", "*_root"),
     Reason(
         "for programs and proofs; people need the answer alone",
         "services/portal/templates",
         "*.leaf_hash *.anchor_size *.stream_size *.inputs.component *.components.component *.yield_* *.loss "
-        "*.output_unit *.awaited *.disposition *.accepted",
+        "*.output_unit *.awaited *.disposition *.accepted *.proposal *.offer Assignment*.assignment Lot*.assignment "
+        "Assignment*.stream Assignment*.leaf_index *.rework.operation *.transformation.operation",
+    ),
+    Reason(
+        "the story of the lot or order tells it, in statements",
+        "services/portal/templates",
+        "GateWaived.inspector NoteRecorded.kind_ CustodyReclaimed.from_ *.transformation.kind",
     ),
     Reason(
         "the list of participants shows who may sign now",
@@ -522,7 +649,7 @@ LEFT_OUT: tuple[Reason, ...] = (
     ),
     Reason(
         "what the registry's owner does is read from the contract",
-        "ledger/provenance/answers.py",
+        _SHOWING,
         "Ownership* Closed.* Published.* NameKeySet.*",
     ),
     Reason(
@@ -574,10 +701,23 @@ def test_other_names_are_of_fields_that_there_are() -> None:
     assert [one for one in OTHER_NAMES if not any(fnmatchcase(label, one) for label in labels)] == []
 
 
-@pytest.mark.parametrize("path", [("humidity_ppm",), ("statement", "humidity_ppm")])
-def test_a_field_that_is_only_declared_is_named_with_every_place(path: tuple[str, ...]) -> None:
-    field = Field(certificates.CertificateIssued, path)
+COMMON = "quantity unit machine operation kind due_at component number name label size owner value until"
+
+
+@pytest.mark.parametrize("path", [(), ("statement",)])
+@pytest.mark.parametrize("name", ["humidity_ppm", *COMMON.split()])
+def test_a_field_that_is_only_declared_is_named_with_every_place(path: tuple[str, ...], name: str) -> None:
+    """Also one whose name stands in many files, for something else."""
+    field = Field(certificates.CertificateIssued, (*path, name))
     assert missing((field, place) for place in lacking(field)) == [f"{field.label}: {place}" for place in PLACES]
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_each_event_is_about_things_whose_rows_its_projection_touches(kind: type[Event]) -> None:
+    told = [row.__name__ for row in rows_of(kind)]
+    touched = {name for name in said_by(PROJECTIONS[kind]) if name.endswith("Row")}
+    assert things_of(kind), f"{kind.__name__}: add it to THINGS"
+    assert not touched or touched & {*told}, f"{kind.__name__}: {told} in THINGS, its projection has {touched}"
 
 
 def test_the_page_names_every_place() -> None:
