@@ -22,7 +22,9 @@ contract DeliveryTest is OrderFixture {
         _refuseDelivery(lots, abi.encodeWithSelector(ILots.LotForeign.selector, lots[1], maker.id));
         _move(maker, _item(lots[1], _order), buyer);
         uint40 next = _expectRecord();
-        emit IOrders.OrderDelivered(next, buyer.id, _order, buyer.key, _one(_order), lots, ROOT);
+        emit IOrders.OrderDelivered(
+            next, buyer.id, _order, buyer.key, _one(_order), 2, 10, keccak256(abi.encode(lots)), ROOT
+        );
         _as(buyer);
         ledger.confirmDelivery(_order, lots, ROOT);
         _assertOrder(_order, IOrders.OrderState.Delivered);
@@ -74,11 +76,6 @@ contract DeliveryTest is OrderFixture {
     function _done() private {
         _finish(_order, 0);
         _complete(_order);
-    }
-
-    function _quantified(uint32 quantity) private view returns (IOrders.OrderTerms memory terms) {
-        terms = _ungated(1);
-        (terms.quantity, terms.unit) = (quantity, PIECE);
     }
 
     function _undelivered(uint256 delivered) private view returns (bytes memory) {

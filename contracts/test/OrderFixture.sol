@@ -65,6 +65,21 @@ abstract contract OrderFixture is Fixture {
         ledger.acceptRevision(_order, terms, proposal);
     }
 
+    /// @dev Terms of one operation, without a gate.
+    function _quantified(uint32 quantity) internal view returns (IOrders.OrderTerms memory terms) {
+        terms = _ungated(1);
+        (terms.quantity, terms.unit) = (quantity, PIECE);
+    }
+
+    /// @dev Both sides end the order.
+    function _end() internal {
+        _as(buyer);
+        ledger.proposeEnd(_order, ROOT);
+        uint40 proposal = ledger.sequence();
+        _as(coordinator);
+        ledger.endOrder(_order, proposal, ROOT);
+    }
+
     /// @dev There is no such proposal.
     function _refuseAgreement(Party storage party, IOrders.OrderTerms memory terms, uint40 proposal) internal {
         _refuse(party, abi.encodeWithSelector(IRevisions.OrderNotProposed.selector, _order, proposal));

@@ -206,7 +206,8 @@ contract OrdersTest is OrderFixture {
         _complete(_order);
         _assertOrder(_order, IOrders.OrderState.Completed);
         next = _expectRecord();
-        emit IOrders.OrderDelivered(next, buyer.id, _order, buyer.key, _one(_order), _none(), ROOT);
+        bytes32 none = keccak256(abi.encode(_none()));
+        emit IOrders.OrderDelivered(next, buyer.id, _order, buyer.key, _one(_order), 0, 0, none, ROOT);
         _as(buyer);
         ledger.confirmDelivery(_order, _none(), ROOT);
         _assertOrder(_order, IOrders.OrderState.Delivered);

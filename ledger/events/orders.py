@@ -66,8 +66,12 @@ class OrderCompleted(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class OrderDelivered(LedgerEvent):
-    lots: tuple[records.LotSubject, ...]
-    """What was delivered, as far as the buyer named it; with a quantity in the terms, at least so much."""
+    count: records.U32
+    """Number of the lots that the buyer named."""
+    quantity: records.U64
+    """Content of these lots in the unit of the terms: at least the quantity agreed."""
+    lots_digest: records.Bytes32
+    """keccak256 of the ABI encoding of their list."""
     claims_root: records.ClaimsRoot
 
 

@@ -193,6 +193,7 @@ U8 = Annotated[int, 8]
 U16 = Annotated[int, 16]
 U32 = Annotated[int, 32]
 U40 = Annotated[int, 40]
+U64 = Annotated[int, 64]
 """Used for every time (seconds since 1970), quantity (whole number of a unit) and sequence."""
 Bytes3 = Annotated[bytes, 3]
 """A unit: a UN/ECE Recommendation 20 code, padded with zero bytes on the right."""

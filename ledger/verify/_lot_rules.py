@@ -110,12 +110,8 @@ def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
     assignment = order.assignments.get(event.assignment)
     if assignment is None:
         raise broken(entry, f"the order has no assignment {event.assignment}")
-    started = assignment.state is AssignmentState.STARTED and assignment.owner == entry.participant
-    hold(
-        started and order.current[assignment.operation] is assignment,
-        entry,
-        "the lot was made without a started assignment",
-    )
+    work = _making(entry, state, order.subject, assignment.operation)
+    hold(work == assignment.sequence, entry, "the lot was made without a started assignment")
     lot = make(entry, state, entry.histories[0], event.unit, event.quantity)
     join(lot, order.subject)
     lot.work.append((order.subject, assignment.sequence, entry.sequence))
@@ -249,7 +245,7 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     work = 0
     if order is not None and known:
         state.order(entry, order)
-        work = _work(entry, state, order, change.operation) if change.kind in _MAKING else 0
+        work = _making(entry, state, order, change.operation) if change.kind in _MAKING else 0
     quarantined_by, behind = _take_inputs(entry, state, required=making)
     _verify_balance(entry)
     for name, output in zip(made, change.outputs, strict=True):
@@ -308,6 +304,12 @@ def _work(entry: Entry[Event], state: State, order: bytes, operation: int) -> in
     if current is None or current.state is not AssignmentState.STARTED or current.owner != entry.participant:
         raise broken(entry, "the lot was made without a started assignment", order)
     return current.sequence
+
+
+def _making(entry: Entry[Event], state: State, order: bytes, operation: int) -> int:
+    """The same of an order that has not ended: it gets no more lots."""
+    hold(state.order(entry, order).state is not OrderState.ENDED, entry, "made under an order that ended", order)
+    return _work(entry, state, order, operation)
 
 
 def _take_inputs(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> tuple[int, Certificate | None]:
@@ -409,7 +411,7 @@ def _allocated(entry: Entry[lots.LotAllocated], state: State) -> None:
     assignment = order.assignments.get(entry.event.assignment)
     if assignment is None:
         raise broken(entry, f"the order has no assignment {entry.event.assignment}")
-    work = _work(entry, state, order.subject, assignment.operation)
+    work = _making(entry, state, order.subject, assignment.operation)
     hold(work == assignment.sequence, entry, "allocated under another assignment")
     join(lot, order.subject)
 
@@ -421,7 +423,8 @@ def _deallocated(entry: Entry[lots.LotDeallocated], state: State) -> None:
         raise broken(entry, "the lot is of another order than stated")
     # Not established: that the buyer of an ended order with a gate could not act when its coordinator did this.
     unguarded = not order.terms.gates or order.state is OrderState.ENDED
-    coordinates = order.coordinator == entry.participant and unguarded
+    bought = lot.custodian == order.buyer
+    coordinates = order.coordinator == entry.participant and unguarded and not bought
     hold(order.buyer == entry.participant or coordinates, entry, "the lot leaves its order without consent")
     hold(lot.state in _FREE and lot.parent is None, entry, "taken out of its order while packed, offered or spent")
     lot.order = None

@@ -82,16 +82,8 @@ def _completed(entry: Entry[orders.OrderCompleted], state: State) -> None:
 def _delivered(entry: Entry[orders.OrderDelivered], state: State) -> None:
     order = _order(entry, state)
     _by(entry, order.buyer)
-    names = entry.event.lots
-    hold(tuple(sorted(set(names))) == names, entry, "the delivered lots are not ascending")
-    # Not established where the bundle lacks the history of a lot: that the buyer had it, and how much it held.
-    known = [state.lots[name] for name in names if name in state.lots]
-    for lot in known:
-        has = lot.order == order.subject and lot.custodian == order.buyer and lot.parent is None
-        hold(has and lot.state is LotState.HELD, entry, "a delivered lot is not with the buyer", lot.subject)
-    if len(known) == len(names):
-        delivered = sum(lot.quantity for lot in known if lot.unit == order.terms.unit)
-        hold(delivered >= order.terms.quantity, entry, "less was delivered than agreed")
+    # Not established: which lots these are, and that the buyer had them, since a bundle lacks the order's other lots.
+    hold(entry.event.quantity >= order.terms.quantity, entry, "less was delivered than agreed")
     _move(entry, state, (OrderState.COMPLETED,), OrderState.DELIVERED)
 
 

@@ -280,6 +280,10 @@ class Story:
     def send_back(self, lot: bytes, by: int = CARRIER) -> None:
         self.offers[lot] = self.record("ReturnOffered", by, lot, to=MAKER)
 
+    def end(self, order: bytes) -> None:
+        """Both sides end it."""
+        self.record("OrderEnded", COORDINATOR, order, proposal=self.record("EndProposed", BUYER, order))
+
     def complete(self, order: bytes) -> None:
         self.record("OrderCompleted", COORDINATOR, order)
         self.record("OrderDelivered", BUYER, order)
@@ -414,7 +418,7 @@ def delivered(story: Story) -> None:
     story.record("OrderCompleted", COORDINATOR, ORDER)
     story.offer(A, to=BUYER)
     story.take(A, by=BUYER)
-    story.record("OrderDelivered", BUYER, ORDER, lots=(A,))
+    story.record("OrderDelivered", BUYER, ORDER, count=1, quantity=4)
     story.record("RecordSuperseded", BUYER, ORDER, superseded=1)
 
 

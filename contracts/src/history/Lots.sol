@@ -23,7 +23,7 @@ abstract contract Lots is Verdicts, ILots {
         bytes32 claimsRoot
     ) external returns (bytes32 lot) {
         Actor memory actor = _actor(Roles.MANUFACTURER);
-        IAssignments.Assignment storage current = _started(order, operation, actor);
+        IAssignments.Assignment storage current = _making(order, operation, actor);
         lot = _createLot(identifierHash, current.order, quantity, unit, actor.participant, 0);
         bytes memory data = abi.encode(actor.key, _touching(lot), order, current.sequence, quantity, unit, claimsRoot);
         _recordOne(LotCommissioned.selector, actor, lot, data);
@@ -116,7 +116,19 @@ abstract contract Lots is Verdicts, ILots {
         return _lots[lot];
     }
 
-    /// @dev The actor's started assignment of an operation: what making a lot of an order needs. Judged here, not by
+    /// @dev The actor's started assignment of an operation of an order that has not ended: what lots of an order are made
+    /// under, and what stock is allocated under.
+    function _making(bytes32 order, uint16 operation, Actor memory actor)
+        internal
+        view
+        returns (IAssignments.Assignment storage current)
+    {
+        current = _started(order, operation, actor);
+        IOrders.OrderState state = _orders[order].state;
+        if (state == IOrders.OrderState.Ended) revert IOrders.OrderStateWrong(order, state);
+    }
+
+    /// @dev The actor's started assignment of an operation: what reworking a lot of an order needs. Judged here, not by
     /// _owned, which would look it up and read it again: 500 gas in each record of making.
     function _started(bytes32 order, uint16 operation, Actor memory actor)
         internal

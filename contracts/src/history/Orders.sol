@@ -78,9 +78,11 @@ abstract contract Orders is Terms, IOrders {
         Order storage entry = _existingOrder(order);
         _requireParty(order, actor, entry.buyer);
         if (entry.state != OrderState.Completed) revert OrderStateWrong(order, entry.state);
-        _requireDelivered(order, entry, lots, actor);
+        uint256 delivered = _requireDelivered(order, entry, lots, actor);
         entry.state = OrderState.Delivered;
-        _recordOne(OrderDelivered.selector, actor, order, abi.encode(actor.key, _touching(order), lots, claimsRoot));
+        bytes32 list = keccak256(abi.encode(lots));
+        bytes memory data = abi.encode(actor.key, _touching(order), lots.length, delivered, list, claimsRoot);
+        _recordOne(OrderDelivered.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
@@ -100,12 +102,13 @@ abstract contract Orders is Terms, IOrders {
     }
 
     /// @dev Reverts unless the lots are the order's, free and in the actor's custody, and hold what was agreed.
+    /// @return delivered What they hold in the unit agreed: below 2^40 each, and no block has gas for 2^24 of them.
     function _requireDelivered(bytes32 order, Order storage entry, bytes32[] calldata lots, Actor memory actor)
         private
         view
+        returns (uint256 delivered)
     {
         (uint40 number, uint32 quantity, bytes3 unit) = (entry.sequence, entry.quantity, entry.unit);
-        uint256 delivered;
         for (uint256 i; i < lots.length; ++i) {
             if (i != 0 && lots[i] <= lots[i - 1]) revert ILots.LotsNotAscending(lots[i]);
             ILots.Lot storage lot = _held(lots[i], actor);

@@ -88,7 +88,7 @@ abstract contract Transformations is Lots {
         bool may = buyer == actor.participant;
         if (!may && from.coordinator == actor.participant) {
             bool left = from.state == IOrders.OrderState.Ended && _isGone(buyer, Roles.BUYER);
-            may = left || from.inspector == 0;
+            may = (left || from.inspector == 0) && (entry.packed || entry.holder != buyer);
         }
         if (!may) revert LotBoundToOrder(lot, order, buyer);
         if (entry.packed) revert LotPacked(lot, entry.holder);
@@ -102,7 +102,7 @@ abstract contract Transformations is Lots {
     function _placeIn(bytes32 order, uint16 operation, Actor memory actor, Tally memory tally) private view {
         if (order == 0) return;
         if (_isMaking(tally.kind)) {
-            IAssignments.Assignment storage current = _started(order, operation, actor);
+            IAssignments.Assignment storage current = _making(order, operation, actor);
             (tally.assignment, tally.order) = (current.sequence, current.order);
         } else {
             tally.order = _existingOrder(order).sequence;

@@ -236,8 +236,8 @@ interface ILots {
     /// @notice At most `most` inputs, outputs or packed lots in one record.
     error LotsTooMany(uint256 given, uint256 most);
     /// @notice Only the order's buyer takes the lot out of it, by using it or by `deallocateLot`; where the order has no
-    /// gate, or ended and its buyer is gone, also its coordinator by `deallocateLot`; where it has no gate, also a maker by
-    /// converting it under another order.
+    /// gate, or ended and its buyer is gone, also its coordinator by `deallocateLot`, unless the buyer has it; where it has no
+    /// gate, also a maker by converting it under another order.
     error LotBoundToOrder(bytes32 lot, bytes32 order, uint32 buyer);
     /// @notice The number of conserved inputs or of outputs does not fit the kind of transformation, or there are
     /// components where none may be.
@@ -253,7 +253,7 @@ interface ILots {
     /// @notice The lot is packed in another lot than the parent given, or in none.
     error LotNotInParent(bytes32 lot, uint40 parent, uint40 expected);
 
-    /// @notice Creates a lot of an order under an assignment that the caller has started. MANUFACTURER.
+    /// @notice Creates a lot of an order that has not ended, under an assignment that the caller has started. MANUFACTURER.
     /// @return lot Subject of kind Lot.
     function commissionLot(
         bytes32 identifierHash,
@@ -269,7 +269,7 @@ interface ILots {
         external
         returns (bytes32 lot);
     /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR. Conversion and rework:
-    /// MANUFACTURER; under an order only with a started assignment of it.
+    /// MANUFACTURER; under an order only with a started assignment of it, and not once it ended.
     /// @dev Lots stay in their order, with these exceptions. A conversion, and components of a rework, may take lots of no
     /// order, or of another order without a gate, into the order under which they are made. A lot of a gated order enters
     /// another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
@@ -280,14 +280,14 @@ interface ILots {
     /// A lot with others packed in it is not reworked.
     function reworkLot(Rework calldata rework) external;
     /// @notice Makes a held lot of no order one of `order`, so that stock can be delivered under it. The custodian,
-    /// MANUFACTURER, with a started assignment of `order`.
+    /// MANUFACTURER, with a started assignment of `order`, which has not ended.
     /// @dev Both sides consent: the coordinator by having given the custodian that assignment, under which the custodian could
     /// as well commission the same lot; the custodian by this call. So no proposal needs to be kept. The order's gate applies
     /// from then on.
     function allocateLot(bytes32 lot, bytes32 order, uint16 operation, bytes32 claimsRoot) external;
     /// @notice Makes a lot of `order`, held or quarantined, one of no order: surplus goes to stock. The order's buyer; its
-    /// coordinator where the order has no gate, or ended and its buyer has BUYER no more. BUYER or COORDINATOR. Any time,
-    /// whatever became of the order.
+    /// coordinator where the order has no gate, or ended and its buyer has BUYER no more, but not out of the buyer's custody.
+    /// BUYER or COORDINATOR. Any time, whatever became of the order.
     /// @dev The custodian need not agree: it may do with a lot of no order all that it may do with a lot of an order. A gate
     /// protects the buyer alone, so no coordinator, who may be the maker, takes it away. A quarantine stays.
     function deallocateLot(bytes32 lot, bytes32 order, bytes32 claimsRoot) external;

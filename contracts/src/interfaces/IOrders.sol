@@ -97,13 +97,18 @@ interface IOrders {
         bytes32[] histories,
         bytes32 claimsRoot
     );
+    /// @param count Of the lots that were delivered.
+    /// @param quantity What they hold in the unit agreed.
+    /// @param lotsDigest keccak256 of abi.encode of their list: however long that is, no history grows with it.
     event OrderDelivered(
         uint40 indexed sequence,
         uint32 indexed participant,
         bytes32 indexed subject,
         address key,
         bytes32[] histories,
-        bytes32[] lots,
+        uint32 count,
+        uint64 quantity,
+        bytes32 lotsDigest,
         bytes32 claimsRoot
     );
 

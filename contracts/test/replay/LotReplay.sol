@@ -78,13 +78,13 @@ abstract contract LotReplay is WaiverReplay {
         return true;
     }
 
-    function _requireDelivered(bytes32 subject, bytes32[] memory lots) internal override returns (uint256 quantity) {
+    function _deliverable(bytes32 subject) internal view override returns (uint256 lots, uint256 quantity) {
         IOrders.Order storage order = _orders[subject];
-        for (uint256 i; i < lots.length; ++i) {
-            ILots.Lot storage lot = _lots[lots[i]];
+        for (uint256 i; i < _allLots.length; ++i) {
+            ILots.Lot storage lot = _lots[_allLots[i]];
             bool own = lot.order == order.sequence && lot.holder == order.buyer && !lot.packed;
-            _hold(Property.OrderMoves, own && lot.state == ILots.LotState.Held, "confirmDelivery: lot is not there");
-            _hold(Property.OrderMoves, i == 0 || lots[i] > lots[i - 1], "confirmDelivery: lots not ascending");
+            if (!own || lot.state != ILots.LotState.Held) continue;
+            ++lots;
             if (lot.unit == order.unit) quantity += lot.quantity;
         }
     }
@@ -128,7 +128,7 @@ abstract contract LotReplay is WaiverReplay {
         bool named = place.order == order && order != 0 && current.sequence == number;
         _hold(Property.Authority, named, "commissionLot: not under a current assignment of the order");
         _hold(Property.Heads, histories.length == 1, "commissionLot: touches more than its lot");
-        _requireStarted(entry, current);
+        _requireMaking(entry, order, place.operation);
         _create(entry, entry.subject, _orders[order].sequence, quantity, unit, 0);
     }
 
@@ -157,7 +157,7 @@ abstract contract LotReplay is WaiverReplay {
         bool making = _isMaking(change);
         _act(entry, entry.participant, making ? Roles.MANUFACTURER : HOLDER);
         if (making && change.order != 0) {
-            _requireStarted(entry, _assignments[change.order][change.operation]);
+            _requireMaking(entry, change.order, change.operation);
         }
         uint256 lots = change.inputs.length + change.outputs.length;
         _hold(Property.Heads, histories.length == lots, "transformLots: touches more or less than its lots");
@@ -278,6 +278,7 @@ abstract contract LotReplay is WaiverReplay {
         _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "allocateLot: not held");
         _hold(Property.Belonging, lot.order == 0 && order != 0, "allocateLot: not from stock into an order");
         _requireWork(entry, order, _assignmentAt[assignment].operation, assignment);
+        _requireMaking(entry, order, _assignmentAt[assignment].operation);
         lot.order = _orders[order].sequence;
     }
 
@@ -288,7 +289,9 @@ abstract contract LotReplay is WaiverReplay {
         _act(entry, entry.participant, Roles.BUYER | Roles.COORDINATOR);
         bool left = from.state == IOrders.OrderState.Ended && _rolesOf(from.buyer) & Roles.BUYER == 0;
         bool unguarded = !_isGated(order) || left;
-        bool consents = entry.participant == from.buyer || (entry.participant == from.coordinator && unguarded);
+        bool bought = !lot.packed && lot.holder == from.buyer;
+        bool coordinates = entry.participant == from.coordinator && unguarded && !bought;
+        bool consents = entry.participant == from.buyer || coordinates;
         bool named = order != 0 && lot.order == from.sequence;
         _hold(Property.Belonging, consents && named, "deallocateLot: without consent");
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
@@ -306,6 +309,13 @@ abstract contract LotReplay is WaiverReplay {
         IAssignments.Assignment storage current = _assignments[order][operation];
         _hold(Property.Authority, current.sequence == assignment, "not under the current assignment");
         _requireStarted(entry, current);
+    }
+
+    /// @dev An order that ended gets no more lots.
+    function _requireMaking(Entry memory entry, bytes32 order, uint16 operation) private {
+        _requireStarted(entry, _assignments[order][operation]);
+        bool ended = _orders[order].state == IOrders.OrderState.Ended;
+        _hold(Property.Belonging, !ended, "made under an order that ended");
     }
 
     function _isMaking(ILots.Transformation memory change) private pure returns (bool) {

@@ -89,9 +89,10 @@ abstract contract OrderReplay is GateReplay {
             order.state = IOrders.OrderState.Completed;
         } else if (kind == IOrders.OrderDelivered.selector) {
             _act(entry, order.buyer, Roles.BUYER);
-            (,, bytes32[] memory lots,) = abi.decode(entry.data, (address, bytes32[], bytes32[], bytes32));
-            bool enough = _requireDelivered(entry.subject, lots) >= order.quantity;
-            _hold(Property.OrderMoves, enough, "confirmDelivery: less than agreed");
+            (,, uint256 lots, uint256 quantity) = abi.decode(entry.data, (address, bytes32[], uint256, uint256));
+            _hold(Property.OrderMoves, quantity >= order.quantity, "confirmDelivery: less than agreed");
+            (uint256 mostLots, uint256 most) = _deliverable(entry.subject);
+            _hold(Property.OrderMoves, lots <= mostLots && quantity <= most, "confirmDelivery: more than is there");
             if (order.quantity != 0) ++count[DELIVERED_IN_FULL];
             order.state = IOrders.OrderState.Delivered;
         } else if (kind == IRevisions.OrderEnded.selector) {
@@ -103,8 +104,8 @@ abstract contract OrderReplay is GateReplay {
         return true;
     }
 
-    /// @dev How much the lots hold in the order's unit, each of which must be the order's and with its buyer.
-    function _requireDelivered(bytes32 subject, bytes32[] memory lots) internal virtual returns (uint256 quantity);
+    /// @dev How many of an order's lots are free with its buyer, and what they hold in the order's unit.
+    function _deliverable(bytes32 subject) internal view virtual returns (uint256 lots, uint256 quantity);
 
     /// @dev A proposal, or an agreement to a revision.
     function _applyProposal(Entry memory entry, IOrders.Order storage order) private returns (bool) {

@@ -143,7 +143,8 @@ def _may_unbind(scene: Scene) -> bool:
     free = lot_of(scene).parent is None and lot_of(scene).state in (LotState.HELD, LotState.QUARANTINED)
     if order is None or not free:
         return False
-    return order.buyer == scene.company or (order.coordinator == scene.company and not order.gates)
+    bought = lot_of(scene).custodian == order.buyer
+    return order.buyer == scene.company or (order.coordinator == scene.company and not order.gates and not bought)
 
 
 # Making

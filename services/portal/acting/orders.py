@@ -195,6 +195,11 @@ def _assigned_order(scene: Scene) -> OrderRow | None:
     return scene.reader.rows.get(OrderRow, _assignment(scene).order)
 
 
+def _may_make(scene: Scene) -> bool:
+    order = _assigned_order(scene)
+    return _is_started(scene) and order is not None and order.state != OrderState.ENDED
+
+
 def _may_accept(scene: Scene) -> bool:
     order = _assigned_order(scene)
     return _is_own(scene, AssignmentState.PROPOSED) and order is not None and order.state in _MADE
@@ -245,10 +250,10 @@ STAGED = (
         options={"measurement": _measurements},
         complete=lambda body, scene: acts.choose_measurement(body, _assignment(scene).stream),
     ),
-    stage("commissionLot", _is_started, follows=_of_operation),
+    stage("commissionLot", _may_make, follows=_of_operation),
     stage(
         "allocateLot",
-        lambda scene: _is_started(scene) and bool(_unbound(scene)),
+        lambda scene: _may_make(scene) and bool(_unbound(scene)),
         options={"lot": _unbound},
         follows=lambda scene: {"operation": _assignment(scene).operation},
     ),

@@ -69,6 +69,11 @@ def is_being_made(world: World, s: Columns) -> Mask:
     return started
 
 
+def takes_more(world: World, s: Columns) -> Mask:
+    """The order that is being made has not ended, so that lots are made under it."""
+    return is_being_made(world, s) & (s["os"] != Order.ENDED)
+
+
 def spent(lot: int, state: Lot) -> Change:
     """Nothing is asked of a lot that is no more."""
     return {**{f"{name}{lot}": 0 for name in OF_A_LOT}, f"s{lot}": state}
@@ -78,7 +83,7 @@ def _making(world: World, company: int, lot: int) -> Iterator[Act]:
     made: Change = {f"h{lot}": company, f"s{lot}": Lot.HELD}
 
     def makable(s: Columns) -> Mask:
-        return active(s, company) & (company == MAKER) & (s[f"s{lot}"] == Lot.NONE) & is_being_made(world, s)
+        return active(s, company) & (company == MAKER) & (s[f"s{lot}"] == Lot.NONE) & takes_more(world, s)
 
     def receivable(s: Columns) -> Mask:
         return active(s, company) & (s[f"s{lot}"] == Lot.NONE)
@@ -139,13 +144,13 @@ def _belonging(world: World, company: int, lot: int) -> Iterator[Act]:
 
     def allocatable(s: Columns) -> Mask:
         may = mine(s, company, lot, Lot.HELD) & (company == MAKER) & (s[b] == 0)
-        return may & is_being_made(world, s) & world.rules.M15_lot_leaves_its_order
+        return may & takes_more(world, s) & world.rules.M15_lot_leaves_its_order
 
     def deallocatable(s: Columns) -> Mask:
         side = active(s, company) & world.rules.M15_lot_leaves_its_order
         if company != BUYER:
             left = (s["os"] == Order.ENDED) & ~active(s, BUYER)
-            side &= (s["co"] == company) & (left | (s["gi"] == 0))
+            side &= (s["co"] == company) & (left | (s["gi"] == 0)) & (s[f"h{lot}"] != BUYER)
         free = (s[f"s{lot}"] == Lot.HELD) | (s[f"s{lot}"] == Lot.QUARANTINED)
         return side & (s[b] == 1) & (s[f"k{lot}"] == 0) & free
 

@@ -568,7 +568,8 @@ LEFT_OUT: tuple[Reason, ...] = (
         "LotReworked.assignment LotAllocated.assignment CustodyReclaimed.from_ GateWaived.certificate "
         "CertificateIssued.anchor_* CertificateUpheld.executed CertificateRefuted.executed OpeningDemanded.deadline "
         "Recovery*.effective_at OwnershipAccepted.previous ModelPublished.digest ModelPublished.code "
-        "ParticipantAdmitted.admitted LotDeallocated.order",
+        "ParticipantAdmitted.admitted LotDeallocated.order OrderDelivered.count OrderDelivered.quantity "
+        "OrderDelivered.lots_digest",
     ),
     Reason("the key has what was proposed for it", "ledger/records", "KeyAdded.*"),
     Reason("the proposal has them", "services/gateway/recording services/portal/acting", "RevisionAccepted.terms.*"),
@@ -601,7 +602,7 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason("`custody accept` has it, of which this is a step", "services/commands", "CustodyAcceptedInPart.offer"),
     Reason("components are taken whole", "services/portal/acting", "LotReworked.rework.components.*"),
     Reason("the record has the document's root, and is found by its number", _INDEX, "*.claims_root *.reason_root"),
-    Reason("the row of the record has it", _INDEX, "OrderDelivered.lots LotScrapped.* CustodyAcceptedInPart.accepted"),
+    Reason("the row of the record has it", _INDEX, "OrderDelivered.* LotScrapped.* CustodyAcceptedInPart.accepted"),
     Reason("a proposal changes nothing until it is accepted", _INDEX, "RevisionProposed.* *.proposal *.awaited"),
     Reason(
         "nothing about keys before they sign, or about the owner",
@@ -622,11 +623,12 @@ LEFT_OUT: tuple[Reason, ...] = (
     ),
     Reason("shown documents are compared with their roots", "ledger/verify", "*.claims_root *.reason_root"),
     Reason("nothing depends on it", "ledger/verify", "*.terms.due_at"),
+    Reason("a bundle lacks the order's other lots", "ledger/verify", "OrderDelivered.count *.lots_digest"),
     Reason("compared where the evidence is shown", "ledger/verify", "*.leaf_hash"),
     Reason(
         "in the `fields` of its record alone",
         "ledger/provenance/answers.py",
-        "*_root *.proposal *.awaited *.lots *.stream_size *.disposition *.accepted *.rework.operation "
+        "*_root *.proposal *.awaited *.count *.lots_digest *.stream_size *.disposition *.accepted *.rework.operation "
         "*.transformation.operation NoteRecorded.kind_",
     ),
     Reason("pages show documents in place of roots", "services/portal/templates", "*_root"),
@@ -634,13 +636,13 @@ LEFT_OUT: tuple[Reason, ...] = (
         "for programs and proofs; people need the answer alone",
         "services/portal/templates",
         "*.leaf_hash *.anchor_size *.stream_size *.inputs.component *.components.component *.yield_* *.loss "
-        "*.output_unit *.awaited *.disposition *.accepted *.proposal *.offer Assignment*.assignment Lot*.assignment "
-        "Assignment*.stream Assignment*.leaf_index *.rework.operation *.transformation.operation",
+        "*.output_unit *.awaited *.disposition *.accepted *.lots_digest *.proposal *.offer Assignment*.assignment "
+        "Lot*.assignment Assignment*.stream Assignment*.leaf_index *.rework.operation *.transformation.operation",
     ),
     Reason(
         "the story of the lot or order tells it, in statements",
         "services/portal/templates",
-        "GateWaived.inspector NoteRecorded.kind_ CustodyReclaimed.from_ *.transformation.kind",
+        "GateWaived.inspector OrderDelivered.count NoteRecorded.kind_ CustodyReclaimed.from_ *.transformation.kind",
     ),
     Reason(
         "the list of participants shows who may sign now",

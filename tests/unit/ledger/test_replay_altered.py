@@ -60,7 +60,7 @@ FREE = {
     # What a participant decides, within limits that other tests try.
     "OrderPlaced": ("terms.operations", "terms.coordinator", "terms.gates", "terms.due_at"),
     "RevisionProposed": ("terms.operations", "terms.coordinator", "terms.gates", "terms.due_at"),
-    "OrderDelivered": ("lots",),
+    "OrderDelivered": ("count", "quantity", "lots_digest"),
     "AssignmentStarted": ("stream_size",),
     "AssignmentFinished": ("leaf_index", "leaf_hash"),
     "LotCommissioned": ("quantity", "unit"),

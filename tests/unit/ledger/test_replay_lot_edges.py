@@ -323,6 +323,14 @@ def deallocated_from_no_gate_by_the_coordinator(story: Story) -> None:
 
 
 @broken("leaves its order without consent")
+def deallocated_from_no_gate_by_the_coordinator_while_the_buyer_has_it(story: Story) -> None:
+    _ungated(story)
+    story.offer(A, to=BUYER)
+    story.take(A, by=BUYER)
+    story.deallocate(A, by=COORDINATOR)
+
+
+@broken("leaves its order without consent")
 def deallocated_from_no_gate_by_a_stranger(story: Story) -> None:
     _ungated(story)
     story.deallocate(A, by=OTHER)
@@ -331,7 +339,7 @@ def deallocated_from_no_gate_by_a_stranger(story: Story) -> None:
 @broken.kept
 def deallocated_from_a_gate_after_the_end_by_the_coordinator(story: Story) -> None:
     story.commission(A, ORDER, in_production(story))
-    story.record("OrderEnded", COORDINATOR, ORDER, proposal=story.record("EndProposed", BUYER, ORDER))
+    story.end(ORDER)
     story.deallocate(A, by=COORDINATOR)
 
 

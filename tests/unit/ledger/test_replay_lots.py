@@ -339,6 +339,29 @@ def allocated_after_the_finish(story: Story) -> None:
     story.allocate(A, ORDER, assignment)
 
 
+@broken("made under an order that ended")
+def commissioned_after_the_end(story: Story) -> None:
+    assignment = in_production(story)
+    story.end(ORDER)
+    story.commission(A, ORDER, assignment)
+
+
+@broken("made under an order that ended")
+def allocated_after_the_end(story: Story) -> None:
+    assignment = in_production(story)
+    story.receive(A)
+    story.end(ORDER)
+    story.allocate(A, ORDER, assignment)
+
+
+@broken("made under an order that ended")
+def converted_after_the_end(story: Story) -> None:
+    assignment = in_production(story)
+    story.commission(A, ORDER, assignment, quantity=2)
+    story.end(ORDER)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2}, order=ORDER)
+
+
 @broken("of another order than stated")
 def deallocated_from_no_order(story: Story) -> None:
     story.receive(A)

@@ -9,13 +9,11 @@ import pytest
 
 from millmark.ledger.records import Gate, OrderState
 from tests.support.story import (
-    BOX,
     BUYER,
     COORDINATOR,
     DAY_S,
     DRAFT,
     FOREIGN,
-    GRAM,
     INSPECTOR,
     MODEL,
     ORDER,
@@ -28,7 +26,6 @@ from tests.support.story import (
     Episode,
     Story,
     check_broken,
-    hidden,
     in_production,
     terms_of,
 )
@@ -122,7 +119,7 @@ def ended_alone_in_time(story: Story) -> None:
 
 @broken("revised while delivered")
 def revised_after_the_delivery(story: Story) -> None:
-    _delivered(story, quantity=0)
+    _delivered(story, 2)
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of())
 
 
@@ -158,63 +155,23 @@ def more_operations_before_acceptance(story: Story) -> None:
 # Delivery
 
 
-def _delivered(
-    story: Story, quantity: int = 2, unit: bytes = PIECE, lots: int = 1, also: Episode | None = None
-) -> None:
-    """The buyer receives lot A, of two pieces, of an order for so much."""
+def _delivered(story: Story, quantity: int, of: int = 2) -> None:
+    """The buyer has `quantity` pieces of an order for `of`."""
     assignment = in_production(story)
-    if quantity:
-        revise(story, quantity=quantity, unit=unit)
-    story.commission(A, ORDER, assignment, quantity=2)
-    story.certify(A, ORDER)
+    revise(story, quantity=of, unit=PIECE)
     story.finish(ORDER, assignment)
     story.record("OrderCompleted", COORDINATOR, ORDER)
-    story.offer(A, to=BUYER)
-    story.take(A, by=BUYER)
-    if also:
-        also(story)
-    more = tuple(hidden(number) for number in range(1, lots))
-    story.record("OrderDelivered", BUYER, ORDER, lots=tuple(sorted((A, *more))))
+    story.record("OrderDelivered", BUYER, ORDER, count=1, quantity=quantity)
 
 
 @broken.kept
 def delivered_as_much_as_agreed(story: Story) -> None:
-    _delivered(story)
+    _delivered(story, 2)
 
 
 @broken("less was delivered than agreed")
 def delivered_too_little(story: Story) -> None:
-    _delivered(story, quantity=3)
-
-
-@broken("less was delivered than agreed")
-def delivered_in_another_unit(story: Story) -> None:
-    _delivered(story, unit=GRAM)
-
-
-@broken.kept
-def delivered_with_a_lot_of_which_nothing_is_shown(story: Story) -> None:
-    """How much that one holds is not known."""
-    _delivered(story, quantity=3, lots=2)
-
-
-@broken("a delivered lot is not with the buyer")
-def delivered_in_a_box(story: Story) -> None:
-    def pack(story: Story) -> None:
-        story.receive(BOX, by=BUYER)
-        story.pack(BOX, A, by=BUYER)
-
-    _delivered(story, also=pack)
-
-
-@broken("a delivered lot is not with the buyer")
-def delivered_in_quarantine(story: Story) -> None:
-    _delivered(story, also=lambda story: story.on_lot("LotQuarantined", A, by=INSPECTOR))
-
-
-@broken("a delivered lot is not with the buyer")
-def delivered_when_taken_out_of_the_order(story: Story) -> None:
-    _delivered(story, also=lambda story: story.deallocate(A))
+    _delivered(story, 1)
 
 
 # Assignments

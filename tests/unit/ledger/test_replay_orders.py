@@ -26,9 +26,7 @@ from tests.support.story import (
     Episode,
     Story,
     check_broken,
-    hidden,
     in_production,
-    name,
     terms_of,
 )
 
@@ -256,25 +254,10 @@ def _complete(story: Story, quantity: int = 0) -> None:
     story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
 
 
-@broken("the delivered lots are not ascending")
-def lot_delivered_twice(story: Story) -> None:
-    _complete(story)
-    story.record("OrderDelivered", BUYER, ORDER, lots=(hidden(), hidden()), claims_root=bytes(32))
-
-
 @broken("less was delivered than agreed")
 def nothing_delivered(story: Story) -> None:
     _complete(story, quantity=2)
-    story.record("OrderDelivered", BUYER, ORDER, lots=(), claims_root=bytes(32))
-
-
-@broken("a delivered lot is not with the buyer")
-def delivered_where_it_was_made(story: Story) -> None:
-    assignment = in_production(story)
-    lot = story.commission(name("part"), ORDER, assignment)
-    story.finish(ORDER, assignment)
-    story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
-    story.record("OrderDelivered", BUYER, ORDER, lots=(lot,), claims_root=bytes(32))
+    story.record("OrderDelivered", BUYER, ORDER, claims_root=bytes(32))
 
 
 # Assignments
