@@ -14,22 +14,15 @@ contract CertificateOperations is Challenges, Revisions {
     /// @notice This contract. TraceLedger answers the same.
     address public immutable certificateOperations = address(this);
 
-    /// @notice The call belongs at the ledger's address.
-    error CertificateOperationsNotTheLedger(address self);
     /// @notice `given` is no LotOperations.
     error CertificateOperationsLotsUnfit(address given);
 
     /// @dev The constants are copied, so they cannot differ from those of the lot families.
     constructor(LotOperations lots)
-        History(lots.registry(), lots.trustedForwarder(), lots.predecessor(), lots.ledgerId())
+        History(lots.registry(), lots.trustedForwarder(), lots.predecessor(), lots.ledgerId(), true)
     {
         lotOperations = address(lots);
         // Whatever else knows a LotOperations (a ledger, another CertificateOperations) names one that is not itself.
         if (lots.lotOperations() != address(lots)) revert CertificateOperationsLotsUnfit(address(lots));
-    }
-
-    function _requireRole(Actor memory actor, uint16 needed) internal view override {
-        if (address(this) == certificateOperations) revert CertificateOperationsNotTheLedger(certificateOperations);
-        super._requireRole(actor, needed);
     }
 }

@@ -16,9 +16,6 @@ contract LotOperations is Transformations, Evidence, Notes, Waivers {
     /// @notice This contract. TraceLedger answers the same.
     address public immutable lotOperations = address(this);
 
-    /// @notice The call belongs at the ledger's address.
-    error LotOperationsNotTheLedger(address self);
-
     /// @param registry_ Says who acts, on which machines and models.
     /// @param forwarder_ ERC-2771 forwarder whose word on the sender is taken; 0 for none.
     /// @param predecessor_ The ledger that this one replaces; 0 for the first.
@@ -27,12 +24,8 @@ contract LotOperations is Transformations, Evidence, Notes, Waivers {
             registry_,
             forwarder_,
             predecessor_,
-            keccak256(abi.encode(blockhash(block.number - 1), block.chainid, address(this)))
+            keccak256(abi.encode(blockhash(block.number - 1), block.chainid, address(this))),
+            true
         )
     {}
-
-    function _requireRole(Actor memory actor, uint16 needed) internal view override {
-        if (address(this) == lotOperations) revert LotOperationsNotTheLedger(lotOperations);
-        super._requireRole(actor, needed);
-    }
 }

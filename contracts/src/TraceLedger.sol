@@ -28,7 +28,8 @@ contract TraceLedger is Assignments, Custody, Corrections {
             certificates.registry(),
             certificates.trustedForwarder(),
             certificates.predecessor(),
-            certificates.ledgerId()
+            certificates.ledgerId(),
+            false
         )
     {
         lotOperations = certificates.lotOperations();

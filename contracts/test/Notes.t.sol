@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ILots} from "../src/interfaces/ILots.sol";
-import {LotOperations} from "../src/LotOperations.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {INotes} from "../src/interfaces/INotes.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
@@ -78,10 +77,6 @@ contract NotesTest is Fixture {
         vm.prank(owner);
         vm.expectRevert(abi.encodeWithSelector(INotes.NoteSubjectUnknown.selector, ROOT));
         ledger.note(_one(ROOT), new bytes32[](1), RECALL_NOTICE, ROOT);
-        LotOperations code = LotOperations(deployed.lotOperations());
-        vm.prank(owner);
-        vm.expectRevert(abi.encodeWithSelector(LotOperations.LotOperationsNotTheLedger.selector, address(code)));
-        code.note(_one(_lot), new bytes32[](1), RECALL_NOTICE, ROOT);
     }
 
     /// @dev The name of a packed lot's holder is the parent's number: nobody's.

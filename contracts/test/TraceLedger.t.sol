@@ -8,6 +8,7 @@ import {TraceLedger} from "../src/TraceLedger.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {INotes} from "../src/interfaces/INotes.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
@@ -30,34 +31,27 @@ contract TraceLedgerTest is Fixture {
 
     // ---- three pieces of code ----
 
+    /// @dev The one writer refuses. What needs a subject that exists fails before, since nothing does there.
     function test_lotOperationsAloneRefuses() public {
         LotOperations operations = LotOperations(deployed.lotOperations());
-        bytes memory reason =
-            abi.encodeWithSelector(LotOperations.LotOperationsNotTheLedger.selector, address(operations));
+        bytes memory reason = abi.encodeWithSelector(IHistory.HistoryNotTheLedger.selector, address(operations));
         _refuse(carrier, reason);
         operations.receiveLot(_hash("lot"), 5, PIECE, ROOT);
-        ILots.Transformation memory change =
-            _change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1));
-        _refuse(carrier, reason);
-        operations.transformLots(change);
-        _refuse(carrier, reason);
-        operations.anchor(stream, 11, ROOT);
+        _refuse(maker, reason);
+        operations.openStream(_hash("log"), machine, ROOT);
         _refuse(carrier, reason);
         operations.multicall(_calls(_receiveCall("lot")));
+        _refuse(carrier, abi.encodeWithSelector(INotes.NoteSubjectUnknown.selector, _lot));
+        operations.note(_one(_lot), new bytes32[](1), 1, ROOT);
         assertEq(operations.sequence(), 0);
     }
 
     function test_certificateOperationsAloneRefuses() public {
         CertificateOperations operations = CertificateOperations(deployed.certificateOperations());
-        bytes memory reason = abi.encodeWithSelector(
-            CertificateOperations.CertificateOperationsNotTheLedger.selector, address(operations)
-        );
-        _refuse(inspector, reason);
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateUnknown.selector, 1));
         operations.revokeCertificate(_one(_lot), 1, ROOT);
-        _refuse(auditor, reason);
-        operations.demandOpening(_lot, 0, 1);
-        _refuse(inspector, reason);
-        operations.multicall(_calls(abi.encodeCall(ICertificates.revokeCertificate, (_one(_lot), 1, ROOT))));
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnknown.selector, _order));
+        operations.endOrder(_order, 0, ROOT);
         assertEq(operations.sequence(), 0);
     }
 

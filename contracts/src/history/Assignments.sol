@@ -145,7 +145,7 @@ abstract contract Assignments is Orders, IAssignments {
         bytes32 claimsRoot,
         bytes32 order
     ) private pure returns (bytes memory) {
-        return abi.encode(key, _arrayAfter(7), operation, assignment, stream, size, claimsRoot, ONE, order);
+        return abi.encode(key, _touching(order), operation, assignment, stream, size, claimsRoot);
     }
 
     /// @dev abi.encode(key, [order], ...).
@@ -158,7 +158,7 @@ abstract contract Assignments is Orders, IAssignments {
         bytes32 leafHash,
         bytes32 order
     ) private pure returns (bytes memory) {
-        return abi.encode(key, _arrayAfter(7), operation, assignment, stream, leafIndex, leafHash, ONE, order);
+        return abi.encode(key, _touching(order), operation, assignment, stream, leafIndex, leafHash);
     }
 
     function _requireOpen(bytes32 order, Order storage entry) private view {
@@ -176,7 +176,7 @@ abstract contract Assignments is Orders, IAssignments {
         uint40 assignment,
         bytes32 root
     ) private {
-        bytes memory data = abi.encode(actor.key, _arrayAfter(5), operation, assignment, root, ONE, order);
+        bytes memory data = abi.encode(actor.key, _touching(order), operation, assignment, root);
         _recordOne(kind, actor, order, data);
     }
 }

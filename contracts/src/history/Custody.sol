@@ -63,7 +63,7 @@ abstract contract Custody is Verdicts, ICustody {
         bytes32 lot = consignment[0].lot;
         uint40 quantity = _lots[lot].quantity;
         if (accepted >= quantity) revert CustodyPartWrong(lot, quantity, accepted);
-        bytes memory data = abi.encode(actor.key, _arrayAfter(5), offer, accepted, reasonRoot, ONE, lot);
+        bytes memory data = abi.encode(actor.key, _touching(lot), offer, accepted, reasonRoot);
         _recordOne(CustodyAcceptedInPart.selector, actor, lot, data);
     }
 

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
-import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Context} from "@openzeppelin/contracts/utils/Context.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {IHistory} from "../interfaces/IHistory.sol";
@@ -15,10 +14,6 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         bytes32 value;
     }
 
-    /// @dev Length of an array of one in an event's data, see _arrayAfter.
-    uint256 internal constant ONE = 1;
-    /// @dev And of an empty one.
-    uint256 private constant NONE = 0;
     bytes32 public constant HEAD_TAG = keccak256("millmark.history.v1");
 
     /// @inheritdoc IHistory
@@ -28,29 +23,19 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     /// @inheritdoc IHistory
     bytes32 public immutable ledgerId;
 
+    /// @dev The address of code that belongs behind a ledger's; 0 in the ledger itself.
+    address private immutable _operations;
     /// @dev Alone in its slot and as wide, so that writing it needs no reading first.
     uint256 private _sequence;
     mapping(bytes32 subject => Head) private _heads;
 
-    constructor(IRegistry registry_, address forwarder_, address predecessor_, bytes32 ledgerId_)
+    constructor(IRegistry registry_, address forwarder_, address predecessor_, bytes32 ledgerId_, bool operations)
         ERC2771Context(forwarder_)
     {
+        _operations = operations ? address(this) : address(0);
         registry = registry_;
         predecessor = predecessor_;
         ledgerId = ledgerId_;
-    }
-
-    /// @notice Makes many calls of this contract in one transaction: all or nothing.
-    /// @dev OpenZeppelin's, with the sender that a forwarder vouches for handed on to each call, but without its check that
-    /// this address has code, which would cost every record 240 gas.
-    function multicall(bytes[] calldata data) external override returns (bytes[] memory results) {
-        bytes memory context =
-            msg.sender == _msgSender() ? new bytes(0) : msg.data[msg.data.length - _contextSuffixLength():];
-        results = new bytes[](data.length);
-        for (uint256 i; i < data.length; ++i) {
-            (bool done, bytes memory answer) = address(this).delegatecall(bytes.concat(data[i], context));
-            results[i] = Address.verifyCallResult(done, answer);
-        }
     }
 
     /// @inheritdoc IHistory
@@ -89,7 +74,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
 
     /// @dev Of the subject's own history, with one root and nothing else: abi.encode(key, [subject], root).
     function _recordRoot(bytes32 kind, Actor memory actor, bytes32 subject, bytes32 root) internal {
-        _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(3), root, ONE, subject));
+        _recordOne(kind, actor, subject, abi.encode(actor.key, _touching(subject), root));
     }
 
     /// @dev The same with a number before the root: abi.encode(key, [subject], number, root).
@@ -97,27 +82,21 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         internal
         returns (uint40 assigned)
     {
-        return _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, ONE, subject));
+        return _recordOne(kind, actor, subject, abi.encode(actor.key, _touching(subject), value, root));
     }
 
     /// @dev Of no history, with a number and a root: abi.encode(key, [], number, root).
     function _recordApart(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root) internal {
-        _write(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, NONE));
+        _write(kind, actor, subject, abi.encode(actor.key, new bytes32[](0), value, root));
     }
 
-    /// @dev What stands for `histories` in the head of an event's data: where the array begins, in bytes. Its head has
-    /// `words` words (the key, this one, and those that follow); after it come the length, ONE, and the element. Data is
-    /// written out so because an array made only to be encoded costs memory and a loop.
-    function _arrayAfter(uint256 words) internal pure returns (uint256) {
-        return words << 5; // a multiplication would be checked
-    }
-
-    /// @dev The only writer. The event is written raw because its data must be hashed as well: a typed `emit` would
+    /// @dev The only writer, so that a call past the ledger, at the address of code behind it, records nothing. The event is written raw because its data must be hashed as well: a typed `emit` would
     /// encode it a second time.
     function _write(bytes32 kind, Actor memory actor, bytes32 subject, bytes memory data)
         private
         returns (uint40 assigned, bytes32 inner)
     {
+        if (address(this) == _operations) revert HistoryNotTheLedger(_operations);
         assigned = _next();
         _sequence = assigned;
         (uint32 participant, address key) = (actor.participant, actor.key);
@@ -177,7 +156,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         _requireHeld(to, rolesOfTaker, needed);
     }
 
-    function _requireRole(Actor memory actor, uint16 needed) internal view virtual {
+    function _requireRole(Actor memory actor, uint16 needed) internal pure {
         if (actor.roles & needed == 0) revert HistoryRoleMissing(actor.participant, actor.roles, needed);
     }
 

@@ -49,7 +49,7 @@ abstract contract Lots is Verdicts, ILots {
         bool free = state == LotState.Held || (state == LotState.Quarantined && !handedOn);
         if (!free) revert LotStateWrong(lot, state);
         _consume(lot, entry, quantity);
-        bytes memory data = abi.encode(actor.key, _arrayAfter(5), quantity, disposition, reasonRoot, ONE, lot);
+        bytes memory data = abi.encode(actor.key, _touching(lot), quantity, disposition, reasonRoot);
         _recordOne(LotScrapped.selector, actor, lot, data);
     }
 

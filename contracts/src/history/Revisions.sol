@@ -41,8 +41,7 @@ abstract contract Revisions is Terms, IRevisions {
             if (consents == before) revert OrderAgreementMissing(order, awaited);
             _proposals[order].consents = consents;
         }
-        // abi.encode(key, [order], proposal, awaited, terms): the terms are seven words
-        bytes memory data = abi.encode(actor.key, _arrayAfter(11), proposal, awaited, terms, ONE, order);
+        bytes memory data = abi.encode(actor.key, _touching(order), proposal, awaited, terms);
         _recordOne(RevisionAccepted.selector, actor, order, data);
     }
 

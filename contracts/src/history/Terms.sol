@@ -40,12 +40,11 @@ abstract contract Terms is Book {
         if (actor.roles & Roles.COORDINATOR != 0) parts |= coordinating;
     }
 
-    /// @dev abi.encode(key, [order], terms): the terms are seven words.
     function _recordTerms(bytes32 kind, Actor memory actor, bytes32 order, IOrders.OrderTerms memory terms)
         internal
         returns (uint40 assigned)
     {
-        return _recordOne(kind, actor, order, abi.encode(actor.key, _arrayAfter(9), terms, ONE, order));
+        return _recordOne(kind, actor, order, abi.encode(actor.key, _touching(order), terms));
     }
 
     function _requireAmounts(IOrders.OrderTerms memory terms) internal pure {

@@ -14,7 +14,7 @@ abstract contract Waivers is Book, IGates {
         Actor memory actor = _actor(Roles.BUYER);
         _requireGated(order, inspector, actor);
         uint40 certificate = _keep(lot, order, inspector);
-        bytes memory data = abi.encode(actor.key, _arrayAfter(5), inspector, certificate, reasonRoot, ONE, lot);
+        bytes memory data = abi.encode(actor.key, _touching(lot), inspector, certificate, reasonRoot);
         _recordOne(GateWaived.selector, actor, lot, data);
     }
 

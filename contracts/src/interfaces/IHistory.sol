@@ -52,6 +52,8 @@ interface IHistory {
     }
 
     /// @notice The acting participant holds none of the roles that the function needs.
+    /// @notice The call belongs at the ledger's address, not at that of code behind it.
+    error HistoryNotTheLedger(address self);
     error HistoryRoleMissing(uint32 participant, uint16 held, uint16 needed);
     /// @notice A named participant is unknown, suspended, or holds none of the roles that its part needs.
     error HistoryParticipantUnfit(uint32 participant, uint16 held, uint16 needed);
