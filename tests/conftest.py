@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _FIRST = (
     "tests/network/",
-    "tests/contracts/test_coverage.py",
     "tests/contracts/test_solidity.py",
     "tests/faults/",
 )
@@ -109,7 +108,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts the longest first. `scripts/prove rest` runs what is left out here."""
+    if not os.environ.get("MILLMARK_TEST_REST"):
+        rest = [item for item in items if item.get_closest_marker("left_out")]
+        config.hook.pytest_deselected(items=rest)
+        items[:] = [item for item in items if not item.get_closest_marker("left_out")]
     items.sort(key=rank)
 
 

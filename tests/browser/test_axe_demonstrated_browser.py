@@ -21,6 +21,7 @@ from tests.support.loopback import running
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.left_out
 def test_axe_finds_nothing_on_the_demand_of_the_demonstration(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -60,7 +60,7 @@ R = TypeVar("R")
 PRODUCT = Catalogue().find("crankshaft")
 OBJECTIVE = 'unit = "EUR/100"\ntardiness_per_day = 2400\n'
 OTHERS = [view for view in VIEWS if view != ("en", 390)]
-"""Beside the phone that the pages are looked at on."""
+"""Beside the phone that the pages are looked at on; none in the suite."""
 
 
 @dataclass
@@ -172,6 +172,7 @@ def test_from_a_product_on_a_phone_to_work_that_is_agreed(at_work: Factory) -> N
     assert sorted(at_work.states()) == DONE
 
 
+@pytest.mark.left_out
 @pytest.mark.parametrize("view", OTHERS, ids=name_view)
 def test_the_same_in_chinese_and_on_a_wide_screen(others: dict[View, Factory], chromium: Browser, view: View) -> None:
     language, width = view

@@ -18,7 +18,9 @@ from tests.support.figures import Tell
 NAMES = ("order", "third", "own", "lot", "pallet", "gates")
 
 
-@pytest.mark.parametrize("world", [*ORDERS, ONE_LOT, ANY_ORDER, TWO_GATES], ids=NAMES)
+@pytest.mark.parametrize(
+    "world", [*ORDERS, pytest.param(ONE_LOT, marks=pytest.mark.left_out), ANY_ORDER, TWO_GATES], ids=NAMES
+)
 def test_order_and_lots_can_always_end(world: World, tell: Tell) -> None:
     found = search(world)
     tell(f"{found.states} states, {found.acts} acts between them, at most {found.deepest} acts deep")

@@ -63,6 +63,7 @@ def test_companies_with_homes_and_gateways_of_their_own(
     assert {"Suspend", "Reinstate", "ReturnLot"} <= report["records"].keys()
 
 
+@pytest.mark.left_out
 def test_another_product_is_made_by_its_own_routes(demo: tuple[Path, dict[str, object], str], tmp_path: Path) -> None:
     windows = demo[0].parent / "windows.tsv"
     files = (f"--out={tmp_path / 'home'}", f"--data={windows}", f"--json={tmp_path / 'out.json'}")

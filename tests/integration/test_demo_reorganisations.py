@@ -304,6 +304,7 @@ def test_a_refusal_is_still_told(consortium: Consortium) -> None:
         consortium.record(maker, records)
 
 
+@pytest.mark.left_out
 def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few blocks, some are replaced: from the first record on, and not while contracts are deployed."""
     monkeypatch.setattr(given, "_PAUSE_S", 0.005)

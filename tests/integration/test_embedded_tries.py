@@ -79,6 +79,7 @@ pytestmark = pytest.mark.integration
 MONTH_S = 30 * 86_400
 
 
+@pytest.mark.left_out
 def test_a_ledger_with_every_kind_of_record_is_the_same(tmp_path: Path, tell: Tell) -> None:
     """Each request of the story is answered by both: transactions, calls, estimates, receipts, logs and proofs. A
     block's hash covers its state, its receipts and their gas."""

@@ -25,6 +25,7 @@ _MOST_S = 600.0
 """Far more than it takes: a busy machine is slow, not wrong."""
 
 
+@pytest.mark.left_out
 def test_the_fast_demonstration(network: SharedNetwork, tmp_path: Path, tell: Tell) -> None:
     windows, key = tmp_path / "windows.tsv", tmp_path / "treasury.key"
     write_windows(windows)
