@@ -66,6 +66,7 @@ abstract contract AccessRows is Inspection {
         _addTo(target, by, 0, abi.encodeCall(IRegistry.publish, (1, ROOT)), false);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.close, (_spare)), false);
         _receive(inspector2, "left", 5);
+        _pack(inspector2, _receive(inspector2, "crate", 1), _one(_receive(inspector2, "inside", 1)));
         _suspend(inspector2);
         _addTo(target, by, 0, abi.encodeCall(IRegistry.entrust, (inspector2.id, maker.id)), false);
         _addTo(target, by, 0, abi.encodeCall(Ownable.transferOwnership, (_spare)), false);
@@ -119,6 +120,9 @@ abstract contract AccessRows is Inspection {
         vm.prank(owner);
         registry.entrust(inspector2.id, carrier.id);
         ICustody.Item[] memory left = _item(_lotName(inspector2, "left"), 0);
+        bytes32[] memory inside = _one(_lotName(inspector2, "inside"));
+        bytes memory unpack = abi.encodeCall(ILots.unpackReclaimable, (_lotName(inspector2, "crate"), 0, inside));
+        _add(carrier, Roles.HOLDER, unpack);
         _add(carrier, Roles.HOLDER, abi.encodeCall(ICustody.reclaimCustody, (left, ROOT)));
         _warp(block.timestamp + registry.RECOVERY_DELAY());
     }

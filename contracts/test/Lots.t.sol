@@ -133,7 +133,7 @@ contract LotsTest is Fixture {
         assertTrue(ledger.lotOf(lots[0]).packed);
         assertEq(ledger.lotOf(lots[0]).holder, ledger.lotOf(parent).number);
         next = _expectRecord();
-        emit ILots.LotsUnpacked(next, maker.id, parent, maker.key, _two(parent, lots[1]));
+        emit ILots.LotsUnpacked(next, maker.id, parent, maker.key, _two(parent, lots[1]), maker.id);
         _as(maker);
         ledger.unpackLots(parent, _one(lots[1]));
         assertEq(ledger.lotOf(parent).contents, 1);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Arrays} from "@openzeppelin/contracts/utils/Arrays.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {OrderFixture} from "./OrderFixture.sol";
@@ -42,6 +43,46 @@ contract ThirdTest is OrderFixture {
         ledger.deallocateLot(lot, _order, ROOT);
         _as(buyer);
         ledger.confirmDelivery(_order, _one(lot), ROOT);
+    }
+
+    /// @dev What a company packed deeper than custody moves, before it was suspended, had no end: the pieces could not be
+    /// reclaimed while they were packed, and the whole was too deep.
+    function test_third_N23_whatTheAbsentPackedIsTakenOutInPieces() public check {
+        _acceptedOrder("order", _quantified(1));
+        _start(_order, 0);
+        bytes32 lot = _commission(_order, "lot", 1);
+        _move(maker, _item(lot, _order), carrier);
+        bytes32[] memory boxes = _nest(lot, 9);
+        _suspend(carrier);
+        vm.prank(owner);
+        registry.entrust(carrier.id, maker2.id);
+        _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotReclaimable.selector, boxes[8], carrier.id, START));
+        ledger.unpackReclaimable(boxes[8], 0, _one(boxes[7]));
+        _warp(block.timestamp + 14 days);
+        _refuse(buyer, abi.encodeWithSelector(ICustody.CustodyReclaimForeign.selector, boxes[8], buyer.id, maker2.id));
+        ledger.unpackReclaimable(boxes[8], 0, _one(boxes[7]));
+        _refuse(maker2, abi.encodeWithSelector(ILots.LotPacked.selector, boxes[7], ledger.lotOf(boxes[8]).number));
+        ledger.unpackReclaimable(boxes[7], 0, _one(boxes[6]));
+        for (uint256 i = boxes.length; i > 0; --i) {
+            (bytes32 outer, bytes32 inner) = (boxes[i - 1], i == 1 ? lot : boxes[i - 2]);
+            uint40 next = _expectRecord();
+            bytes32[] memory histories = _two(outer, inner);
+            emit ILots.LotsUnpacked(next, maker2.id, outer, maker2.key, histories, carrier.id);
+            _as(maker2);
+            ledger.unpackReclaimable(outer, 0, _one(inner));
+        }
+        _as(coordinator);
+        ledger.reclaimCustody(_item(lot, _order), ROOT);
+        _assertLot(lot, ILots.LotState.Held, coordinator);
+    }
+
+    /// @dev The carrier packs a lot in a box, that in the next, and so on; outermost last.
+    function _nest(bytes32 lot, uint256 depth) private returns (bytes32[] memory boxes) {
+        boxes = new bytes32[](depth);
+        for (uint256 i; i < depth; ++i) {
+            boxes[i] = _receive(carrier, string.concat("box ", vm.toString(i)), 1);
+            _pack(carrier, boxes[i], _one(i == 0 ? lot : boxes[i - 1]));
+        }
     }
 
     /// @dev A maker with a started assignment went on making lots of an order that both sides had ended.

@@ -109,6 +109,9 @@ class LotsPacked(LedgerEvent):
 class LotsUnpacked(LedgerEvent):
     """Lots were unpacked. The record enters the same histories as LotsPacked."""
 
+    custodian: records.ParticipantNumber
+    """Who has the parent, and so the lots; another than the participant if that one may reclaim the parent."""
+
 
 @dataclass(frozen=True, slots=True)
 class LotQuarantined(LedgerEvent):

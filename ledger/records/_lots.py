@@ -32,6 +32,7 @@ __all__ = [
     "ScrapLot",
     "TransformLots",
     "UnpackLots",
+    "UnpackReclaimable",
     "WaiveGate",
     "WithdrawCustody",
 ]
@@ -122,6 +123,18 @@ class PackLots(LedgerRecord):
 class UnpackLots(LedgerRecord):
     event = "LotsUnpacked"
     parent: Bytes32
+    lots: tuple[Bytes32, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackReclaimable(LedgerRecord):
+    """Unpacks lots whose custodian has not been able to act for 14 days; they stay in its custody."""
+
+    event = "LotsUnpacked"
+    lot: Bytes32
+    """The parent."""
+    order: Bytes32
+    """That the parent belongs to; zeros without one."""
     lots: tuple[Bytes32, ...]
 
 

@@ -185,8 +185,16 @@ def _packed(entry: Entry[lots.LotsPacked], state: State) -> None:
 
 
 def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
+    """Not established: that a custodian other than the participant had not been able to act for 14 days, and that the
+    participant might reclaim the parent. The proved state has neither as it was at the time."""
     parent, children = _packing(entry, state)
-    own(entry, parent)
+    custodian = entry.event.custodian
+    has = parent.parent is None and parent.custodian == custodian
+    hold(has, entry, f"participant {custodian} does not have the parent", parent.subject)
+    if entry.participant != custodian:
+        state.proved.participant(entry, custodian)
+        if parent.state in _OFFERED:
+            _end_offer(parent)
     free = parent.state in (LotState.HELD, LotState.QUARANTINED)
     hold(free, entry, f"unpacking while {parent.state.name.lower()}", parent.subject)
     for name in children:
@@ -194,7 +202,7 @@ def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
         if name in state.shown:
             child = state.lot(entry, name)
             # It changed hands with its parent, so its own custodian was out of date.
-            child.parent, child.custodian = None, entry.participant
+            child.parent, child.custodian = None, custodian
     parent.contents.difference_update(children)
 
 

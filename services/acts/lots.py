@@ -91,6 +91,7 @@ _WAIVE_HELP = (
 _ONWARD = "millmark custody offer {lot} --to COMPANY, or if it was made for you: millmark orders confirm ORDER {lot}"
 _ALLOCATE = "Allocate a lot of no order to an order"
 _SCRAP = "Take some of a lot out for good: scrapped, exported, sold, lost or recycled"
+_UNPACK_RECLAIMABLE = "Unpack lots that a company has packed which has not been able to act for 14 days"
 _RECLAIM = "Reclaim lots from a company that has not been able to act for 14 days"
 
 ACTS = (
@@ -247,4 +248,12 @@ ACTS = (
     .command("custody reclaim", "pallet-1 --reason 'the carrier is insolvent'", each=True)
     .says("lot {lot}{packed} is reclaimed")
     .without_form("once in years, from a company that is gone: `millmark custody reclaim`"),
+    _lot("unpackReclaimable", "unpack-reclaimable", _UNPACK_RECLAIMABLE, HOLDERS)
+    .asks(act.LOTS.but(label="unpacked"))
+    .command("custody unpack", "pallet-1 A0006R", thing=_CARRIER.but(help="The lot that they are in."))
+    .helps(
+        "Take lots out of one that may be reclaimed: they stay where they are, and each is then reclaimed by itself."
+    )
+    .says("{count} unpacked from {lot}", "millmark custody reclaim LOT...")
+    .without_form("once in years, from a company that is gone: `millmark custody unpack`"),
 )

@@ -170,11 +170,18 @@ class _Meter:
             maker, [kinds.FinishAssignment(order, 0, number, machine.stream, 0, ROOT) for order, number in pairs]
         )
 
-    def _receive(self) -> list[bytes]:
-        maker = self._consortium.makers[0]
-        names = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
-        self._measure(maker, [kinds.ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
+    def _receive(self, holder: Company | None = None) -> list[bytes]:
+        """Lots of one company, the first maker unless another is named."""
+        holder = holder or self._consortium.makers[0]
+        names = [self._subject(SubjectKind.LOT, holder, value) for value in _hashes()]
+        self._measure(holder, [kinds.ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
         return [lot for _, lot in names]
+
+    def _load(self, holder: Company) -> list[tuple[bytes, tuple[bytes, ...]]]:
+        """Parents of one company, each with the lots that are to be packed in it."""
+        parents, lots = self._receive(holder), sorted(self._receive(holder))
+        loads = [tuple(lots[start : start + PER_PARENT]) for start in range(0, len(lots) - PER_PARENT + 1, PER_PARENT)]
+        return list(zip(parents, loads, strict=False))
 
     def _transform(self) -> None:
         """One lot into one under an order, the usual production step."""
@@ -293,17 +300,19 @@ class _Meter:
         self._measure(carrier, [kinds.AcceptInPart(items, offer, 1, ROOT) for items, offer in short])
         self._measure(carrier, [kinds.QuarantineLot(lot, NOTHING, ROOT) for lot in lots])
         self._measure(carrier, [kinds.ReturnLot(lot, maker.number, value, ROOT) for value, lot in names])
+        loads = self._load(carrier)
+        self._measure(carrier, [kinds.PackLots(parent, load) for parent, load in loads], f"{PER_PARENT} lots")
         self._consortium.record(
             owner, [kinds.Suspend(carrier.number, ROOT), kinds.Entrust(carrier.number, maker.number)]
         )
         self._consortium.chain.node.wait(ABSENCE_S)
+        unpacked = [kinds.UnpackReclaimable(parent, NOTHING, load) for parent, load in loads]
+        self._measure(maker, unpacked, f"{PER_PARENT} lots")
         self._measure(maker, [kinds.ReclaimCustody(items, ROOT) for items in single])
 
     def _pack(self) -> None:
         maker = self._consortium.makers[0]
-        parents, lots = self._receive(), sorted(self._receive())
-        loads = [tuple(lots[start : start + PER_PARENT]) for start in range(0, len(lots) - PER_PARENT + 1, PER_PARENT)]
-        pairs = list(zip(parents, loads, strict=False))
+        pairs = self._load(maker)
         self._measure(maker, [kinds.PackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
         self._measure(maker, [kinds.UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
 

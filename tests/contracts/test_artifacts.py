@@ -19,12 +19,14 @@ NAMES = ("CertificateOperations", "Council", "Evaluator", "Forwarder", "LotOpera
 LEDGER = ("TraceLedger", "LotOperations", "CertificateOperations")
 """Whose code runs at the ledger's address."""
 ELSEWHERE = {
+    "AddressEmptyCode",
     "CertificateOperationsLotsUnfit",
     "CertificateOperationsNotTheLedger",
     "LotOperationsNotTheLedger",
     "TraceLedgerCertificatesUnfit",
 }
-"""Errors of constructors, and of calls at the operations' own addresses: none arises at the ledger's."""
+"""Errors of constructors, of calls at the operations' own addresses, and of batches where there is no code: none arises
+at the ledger's."""
 
 
 @pytest.fixture(scope="module")

@@ -28,12 +28,6 @@ ALLOWED = {
     ("assembly", "libraries/Network.sol"): "32 weights at a time; fuzzed against a reference without it",
     ("assembly", "TraceLedger.sol"): "the fallback hands call data and answer on as they are: 2,300 gas less a record",
     ("unchecked", "history/History.sol"): "one more than a number below 2^40, in a word of 256 bits",
-    (
-        "delegatecall",
-        "history/History.sol",
-    ): "a batch calls this very contract, without a check of its code: 240 gas a record",
-    ("msg.sender", "history/History.sol"): "a batch hands the forwarder's suffix on to each of its calls",
-    ("msg.data", "history/History.sol"): "the same",
     ("delegatecall", "TraceLedger.sol"): "to the two operations contracts alone: never changed, of one storage",
 }
 

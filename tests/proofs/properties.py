@@ -174,16 +174,6 @@ PROPERTIES = (
         ),
     ),
     Property(
-        "MulticallProof",
-        "check_multicallIsItsCallsOneByOne",
-        Mutant(
-            "history/History.sol",
-            "results[i] = Address.verifyCallResult(done, answer);",
-            "results[i] = done ? answer : bytes('');",
-            "a batch goes on after a call that failed",
-        ),
-    ),
-    Property(
         "DeliveryProof",
         "check_deliveryNeedsTheQuantity",
         Mutant(

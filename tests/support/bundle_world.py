@@ -104,6 +104,7 @@ from millmark.ledger.records import (
     TransformationKind,
     TransformLots,
     UnpackLots,
+    UnpackReclaimable,
     Verdict,
     WaiveGate,
     WithdrawCustody,
@@ -442,17 +443,24 @@ def tell_chapters(world: BundleWorld) -> None:
 
 
 def _leave(world: BundleWorld) -> None:
-    """The carrier vanishes with a crate of the maker's. Its trustee, the maker, reclaims the crate; then it is back."""
+    """The carrier vanishes with a crate of the maker's. Its trustee, the maker, takes the lining out and reclaims both;
+    then the carrier is back.
+    """
     owner, carrier, maker = world.consortium.owner, world.consortium.carrier, world.maker
     identity = world.named(SubjectKind.LOT, maker, "crate")
     crate = world.lots["crate"] = identity.subject
-    world.act(maker, ReceiveLot(hash_of(identity), 4, PIECE, NOTHING))
-    items = (Item(crate, NOTHING),)
+    inner = world.named(SubjectKind.LOT, maker, "lining")
+    lining = world.lots["lining"] = inner.subject
+    world.act(maker, ReceiveLot(hash_of(identity), 4, PIECE, NOTHING), ReceiveLot(hash_of(inner), 1, PIECE, NOTHING))
+    world.act(maker, PackLots(crate, (lining,)))
+    items = (Item(crate, NOTHING), Item(lining, NOTHING))
     [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
     world.act(carrier, AcceptCustody(items, offer, NOTHING))
     world.act(owner, Suspend(carrier.number, NOTHING), Entrust(carrier.number, maker.number))
     world.consortium.chain.node.wait(ABSENCE_S)
-    world.act(maker, ReclaimCustody(items, world.document({"reason": "the carrier is gone"})))
+    world.act(maker, UnpackReclaimable(crate, NOTHING, (lining,)))
+    reason = world.document({"reason": "the carrier is gone"})
+    world.act(maker, *(ReclaimCustody((item,), reason) for item in items))
     world.act(owner, Reinstate(carrier.number))
 
 

@@ -511,7 +511,7 @@ class FakeLedger:
 
     def unpack(self, parent: bytes, *lots: bytes) -> None:
         holder = self.lots[parent].custodian
-        self._ledger("LotsUnpacked", holder, parent, *sorted(lots))
+        self._ledger("LotsUnpacked", holder, parent, *sorted(lots), custodian=holder)
         self.lots[parent].contents -= len(lots)
         for lot in lots:
             self.lots[lot].parent, self.lots[lot].custodian = None, holder

@@ -126,6 +126,8 @@ class Story:
         """Adds a record. The bundle has every history that it names, except names that begin with `hidden`."""
         sequence = len(self.entries) + 1
         self.now += 1
+        if kind == "LotsUnpacked":
+            fields.setdefault("custodian", participant)
         event = event_of(kind, **fields)
         self.entries.append(Entry(event, sequence, participant, key_of(participant), self.now, histories))
         for one in histories:

@@ -12,8 +12,6 @@ import {Verdicts} from "./Verdicts.sol";
 abstract contract Custody is Verdicts, ICustody {
     /// @dev Deepest packing that moves; real ones (piece, case, pallet, container) need four.
     uint256 private constant MOST_DEPTH = 8;
-    /// @dev As long as a recovery of keys takes: who only lost them is back by then.
-    uint40 private constant ABSENCE_PERIOD = 14 days;
 
     /// @dev To whom a consignment goes, whether because its custodian may not act, and what its gates were told last.
     struct Way {
@@ -95,7 +93,7 @@ abstract contract Custody is Verdicts, ICustody {
         if (state == ILots.LotState.Spent) revert ILots.LotStateWrong(first.lot, state);
         // forge-lint: disable-next-line(unsafe-typecast) - of a lot that is not packed, a participant
         uint32 from = uint32(holder);
-        _requireReclaimable(first, from, actor.participant);
+        _requireReclaimable(first.lot, first.order, from, actor.participant);
         Way memory way = _wayTo(actor.participant, true);
         _requireGate(first, entry.order, entry.reworks, way);
         _requireAll(consignment, entry.number, entry.contents, way);
@@ -126,27 +124,6 @@ abstract contract Custody is Verdicts, ICustody {
         _requireConsignment(consignment, number, contents, actor.participant);
         _endOffer(entry, state);
         entry.holder = actor.participant;
-    }
-
-    function _isOffered(ILots.LotState state) private pure returns (bool) {
-        return state == ILots.LotState.Offered || state == ILots.LotState.Returning;
-    }
-
-    /// @dev What the lot is when it is not offered; who quarantined it is kept.
-    function _endOffer(ILots.Lot storage entry, ILots.LotState state) private {
-        if (state == ILots.LotState.Returning) entry.state = ILots.LotState.Quarantined;
-        else (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
-    }
-
-    /// @dev Reverts unless the custodian `from` has not been able to act for long, and `to` may take over from it.
-    function _requireReclaimable(Item calldata first, uint32 from, uint32 to) private view {
-        (uint40 since, uint32 trustee) = registry.absenceOf(from);
-        if (since == 0 || block.timestamp < since + ABSENCE_PERIOD) {
-            revert CustodyNotReclaimable(first.lot, from, since);
-        }
-        IOrders.Order storage order = _orders[first.order];
-        bool party = first.order != 0 && (order.buyer == to || order.coordinator == to);
-        if (!party && trustee != to) revert CustodyReclaimForeign(first.lot, to, trustee);
     }
 
     /// @dev Reverts unless the lot is the actor's, free to go, and of `order`.

@@ -73,14 +73,21 @@ abstract contract Lots is Verdicts, ILots {
         Actor memory actor = _actor(Roles.HOLDER);
         (Lot storage from, LotState state) = _mineIn(parent, actor);
         if (state != LotState.Held && state != LotState.Quarantined) revert LotStateWrong(parent, state);
-        uint40 number = from.number;
-        bytes32[] memory histories = _packing(parent, lots);
-        for (uint256 i; i < lots.length; ++i) {
-            Lot storage entry = _requireIn(lots[i], number);
-            (entry.holder, entry.packed) = (actor.participant, false);
-        }
-        from.contents -= uint16(lots.length);
-        _record(LotsUnpacked.selector, actor, parent, histories, abi.encode(actor.key, histories));
+        _unpack(parent, from, lots, actor, actor.participant);
+    }
+
+    /// @inheritdoc ILots
+    function unpackReclaimable(bytes32 lot, bytes32 order, bytes32[] calldata lots) external {
+        Actor memory actor = _actor(Roles.HOLDER);
+        Lot storage from = _existingLot(lot);
+        _requireOrder(lot, from, order);
+        (uint40 holder, bool packed, LotState state) = (from.holder, from.packed, from.state);
+        if (packed) revert LotPacked(lot, holder);
+        // forge-lint: disable-next-line(unsafe-typecast) - of a lot that is not packed, a participant
+        uint32 custodian = uint32(holder);
+        _requireReclaimable(lot, order, custodian, actor.participant);
+        if (_isOffered(state)) _endOffer(from, state);
+        _unpack(lot, from, lots, actor, custodian);
     }
 
     /// @inheritdoc ILots
@@ -185,6 +192,19 @@ abstract contract Lots is Verdicts, ILots {
     /// @dev The lot, when the actor has custody of it and it is not packed.
     function _mine(bytes32 lot, Actor memory actor) internal view returns (Lot storage entry) {
         (entry,) = _mineIn(lot, actor);
+    }
+
+    function _unpack(bytes32 parent, Lot storage from, bytes32[] calldata lots, Actor memory actor, uint32 custodian)
+        private
+    {
+        uint40 number = from.number;
+        bytes32[] memory histories = _packing(parent, lots);
+        for (uint256 i; i < lots.length; ++i) {
+            Lot storage entry = _requireIn(lots[i], number);
+            (entry.holder, entry.packed) = (custodian, false);
+        }
+        from.contents -= uint16(lots.length);
+        _record(LotsUnpacked.selector, actor, parent, histories, abi.encode(actor.key, histories, custodian));
     }
 
     /// @dev A parent and the lots that go in or out of it, each once.

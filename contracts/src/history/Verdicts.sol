@@ -12,6 +12,9 @@ import {Book} from "./Book.sol";
 
 /// @title What certificates amount to: at a gate, for a quarantine, and for lots that are split off
 abstract contract Verdicts is Book {
+    /// @dev As long as a recovery of keys takes: who only lost them is back by then.
+    uint40 private constant ABSENCE_PERIOD = 14 days;
+
     /// @dev What a gate asks for, and what it finds.
     struct Passage {
         uint40 certificate;
@@ -177,6 +180,27 @@ abstract contract Verdicts is Book {
     /// @dev Whether the lot is quarantined, also on its way back to its maker.
     function _isApart(ILots.LotState state) internal pure returns (bool) {
         return state == ILots.LotState.Quarantined || state == ILots.LotState.Returning;
+    }
+
+    function _isOffered(ILots.LotState state) internal pure returns (bool) {
+        return state == ILots.LotState.Offered || state == ILots.LotState.Returning;
+    }
+
+    /// @dev What the lot is when it is not offered; who quarantined it is kept.
+    function _endOffer(ILots.Lot storage entry, ILots.LotState state) internal {
+        if (state == ILots.LotState.Returning) entry.state = ILots.LotState.Quarantined;
+        else (entry.state, entry.counterparty) = (ILots.LotState.Held, 0);
+    }
+
+    /// @dev Reverts unless the custodian `from` has not been able to act for long, and `to` may take over from it.
+    function _requireReclaimable(bytes32 lot, bytes32 order, uint32 from, uint32 to) internal view {
+        (uint40 since, uint32 trustee) = registry.absenceOf(from);
+        if (since == 0 || block.timestamp < since + ABSENCE_PERIOD) {
+            revert ICustody.CustodyNotReclaimable(lot, from, since);
+        }
+        IOrders.Order storage of_ = _orders[order];
+        bool party = order != 0 && (of_.buyer == to || of_.coordinator == to);
+        if (!party && trustee != to) revert ICustody.CustodyReclaimForeign(lot, to, trustee);
     }
 
     function _more(uint8 open) internal pure returns (uint8) {

@@ -197,8 +197,14 @@ interface ILots {
         uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, bytes32[] histories
     );
     /// @notice `histories` are the parent, then the unpacked lots.
+    /// @param custodian Of the parent, and so of what was in it.
     event LotsUnpacked(
-        uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, bytes32[] histories
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        uint32 custodian
     );
     event LotQuarantined(
         uint40 indexed sequence,
@@ -301,6 +307,13 @@ interface ILots {
     /// it. The parent's custodian, any role but AUDITOR.
     /// @param lots Ascending.
     function unpackLots(bytes32 parent, bytes32[] calldata lots) external;
+    /// @notice Takes lots out of a parent whose custodian has not been able to act for 14 days, in pieces, whatever is
+    /// packed in them: they stay in its custody, and each is then reclaimed by the parties of its own order. Whoever may
+    /// reclaim the parent, any role but AUDITOR. An open offer of the parent lapses.
+    /// @param lot The parent.
+    /// @param order Of the parent; 0 for none.
+    /// @param lots Ascending.
+    function unpackReclaimable(bytes32 lot, bytes32 order, bytes32[] calldata lots) external;
     /// @notice Quarantines a lot; an open offer lapses. Its custodian, or an inspector of its order's gates. Any role but
     /// AUDITOR.
     function quarantineLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;

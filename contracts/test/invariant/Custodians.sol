@@ -75,6 +75,11 @@ abstract contract Custodians is Logistics {
         vm.warp(_clock);
         IOrders.Order memory order = ledger.orderOf(of_);
         uint32 by = stored.order == 0 || _chance(30) ? trustee : (_chance(50) ? order.buyer : order.coordinator);
+        bytes32[] memory inside = replay.childrenOf(lot);
+        if (inside.length != 0 && _chance(50)) {
+            bytes32 one = inside[_below(inside.length)];
+            _record(_keyOf(by), abi.encodeCall(ILots.unpackReclaimable, (lot, of_, _one(one))));
+        }
         _record(_keyOf(by), abi.encodeCall(ICustody.reclaimCustody, (_consignment(lot), ROOT)));
         if (_chance(60)) _record(_keyOf(by), abi.encodeCall(ILots.releaseLot, (lot, of_, ROOT)));
         if (_chance(90)) _try(owner, address(registry), abi.encodeCall(IRegistry.reinstate, (gone)));

@@ -30,6 +30,7 @@ abstract contract CustodyReplay is LotReplay {
             _reclaim(entry, lot);
         } else if (entry.kind == ICustody.CustodyWithdrawn.selector) {
             _actOnLot(entry, lot, uint32(lot.holder));
+            _hold(Property.LotMoves, _isOffered(lot), "custody: not offered");
             _endOffer(lot);
         } else {
             return _answer(entry, lot);
@@ -83,6 +84,7 @@ abstract contract CustodyReplay is LotReplay {
             if (lot.state == ILots.LotState.Returning) ++count[RETURNED];
             lot.holder = entry.participant;
         }
+        _hold(Property.LotMoves, _isOffered(lot), "custody: not offered");
         _endOffer(lot);
         return true;
     }
@@ -91,25 +93,13 @@ abstract contract CustodyReplay is LotReplay {
         (,, uint32 from,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
         _actOnLot(entry, lot, entry.participant);
         _hold(Property.Rebuilt, from == lot.holder, "reclaimCustody: event names another custodian");
-        (uint40 since, uint32 trustee) = _absenceOf(from);
-        bool gone = since != 0 && block.timestamp >= since + 14 days;
-        _hold(Property.Authority, gone, "reclaimCustody: from one who may act, or could lately");
-        IOrders.Order storage order = _orders[_orderAt[lot.order]];
-        bool party = lot.order != 0 && (order.buyer == entry.participant || order.coordinator == entry.participant);
-        _hold(Property.Authority, party || trustee == entry.participant, "reclaimCustody: by a stranger");
+        bool party = _requireReclaimable(entry, lot);
         _requireWayFree(entry.subject, entry.participant, true);
         ++count[party ? RECLAIMED_BY_PARTY : RECLAIMED_BY_TRUSTEE];
-        if (lot.state == ILots.LotState.Offered || lot.state == ILots.LotState.Returning) _endOffer(lot);
+        if (_isOffered(lot)) _endOffer(lot);
         if (lot.state == ILots.LotState.Quarantined) ++count[RECLAIMED_QUARANTINED];
         _hold(Property.LotMoves, lot.state != ILots.LotState.Spent, "reclaimCustody: spent");
         lot.holder = entry.participant;
-    }
-
-    function _endOffer(ILots.Lot storage lot) private {
-        bool offered = lot.state == ILots.LotState.Offered || lot.state == ILots.LotState.Returning;
-        _hold(Property.LotMoves, offered, "custody: not offered");
-        if (lot.state == ILots.LotState.Returning) lot.state = ILots.LotState.Quarantined;
-        else (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
     }
 
     /// @dev Nothing packed in the lot is quarantined, unless it is reclaimed, and every gate to `to` is open.

@@ -35,6 +35,7 @@ abstract contract LotReplay is WaiverReplay {
     bytes32 public constant QUARANTINED_DEALLOCATED = "quarantined lot deallocated";
     bytes32 public constant HANDED_ON = "exported or sold";
     bytes32 public constant UNPACKED_FROM_QUARANTINE = "unpacked from quarantine";
+    bytes32 public constant UNPACKED_FROM_THE_ABSENT = "unpacked from one that is absent";
     bytes32 public constant RELEASED_BY_CUSTODIAN = "released after delivery";
     bytes32 public constant BUYER_TOOK_OUT = "buyer takes out of gated order";
 
@@ -362,15 +363,44 @@ abstract contract LotReplay is WaiverReplay {
     function _unpack(Entry memory entry, bytes32[] memory histories) private {
         bytes32 parent = histories[0];
         ILots.Lot storage from = _lots[parent];
-        _actOnLot(entry, from, uint32(from.holder));
+        (,, uint32 custodian) = abi.decode(entry.data, (address, bytes32[], uint32));
+        _hold(Property.Packing, !from.packed && from.holder == custodian, "unpackLots: not with the parent's custodian");
+        if (entry.participant == custodian) {
+            _actOnLot(entry, from, custodian);
+        } else {
+            _act(entry, entry.participant, HOLDER);
+            _requireReclaimable(entry, from);
+            if (_isOffered(from)) _endOffer(from);
+            ++count[UNPACKED_FROM_THE_ABSENT];
+        }
         bool apart = from.state == ILots.LotState.Quarantined;
         if (apart) ++count[UNPACKED_FROM_QUARANTINE];
         _hold(Property.LotMoves, apart || from.state == ILots.LotState.Held, "unpackLots: parent is not free");
         for (uint256 i = 1; i < histories.length; ++i) {
             _hold(Property.Packing, _removeChild(parent, histories[i]), "unpackLots: was not in that parent");
-            (_lots[histories[i]].holder, _lots[histories[i]].packed) = (entry.participant, false);
+            (_lots[histories[i]].holder, _lots[histories[i]].packed) = (custodian, false);
             --_lots[parent].contents;
         }
+    }
+
+    /// @dev By whom a lot may be taken from its custodian, who cannot act.
+    /// @return party Whether that is by a side of its order.
+    function _requireReclaimable(Entry memory entry, ILots.Lot storage lot) internal returns (bool party) {
+        (uint40 since, uint32 trustee) = _absenceOf(uint32(lot.holder));
+        bool gone = since != 0 && block.timestamp >= since + 14 days;
+        _hold(Property.Authority, gone, "reclaimed from one who may act, or could lately");
+        IOrders.Order storage order = _orders[_orderAt[lot.order]];
+        party = lot.order != 0 && (order.buyer == entry.participant || order.coordinator == entry.participant);
+        _hold(Property.Authority, party || trustee == entry.participant, "reclaimed by a stranger");
+    }
+
+    function _isOffered(ILots.Lot storage lot) internal view returns (bool) {
+        return lot.state == ILots.LotState.Offered || lot.state == ILots.LotState.Returning;
+    }
+
+    function _endOffer(ILots.Lot storage lot) internal {
+        if (lot.state == ILots.LotState.Returning) lot.state = ILots.LotState.Quarantined;
+        else (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
     }
 
     function _removeChild(bytes32 parent, bytes32 child) private returns (bool) {

@@ -240,12 +240,14 @@ def lots_packed(record: Recorded[lots.LotsPacked], state: State) -> None:
 
 def lots_unpacked(record: Recorded[lots.LotsUnpacked], state: State) -> None:
     parent, *children = record.histories
+    if record.participant != record.event.custodian:
+        _end_offer(state.need(rows.LotRow, parent))
     for child in children:
         lot = state.need(rows.LotRow, child)
         state.need(rows.PackingRow, lot.packed_by, child).unpacked_by = record.sequence
-        note_change(record, state, lot, to=record.participant, before=record.participant)
+        note_change(record, state, lot, to=record.event.custodian, before=record.event.custodian)
         lot.parent, lot.packed_by = None, 0
-        lot.custodian = record.participant  # while it was packed, only its parent changed hands
+        lot.custodian = record.event.custodian  # while it was packed, only its parent changed hands
     state.need(rows.LotRow, parent).contents -= len(children)
 
 

@@ -565,7 +565,7 @@ LEFT_OUT: tuple[Reason, ...] = (
         "the contract finds it out",
         f"ledger/records {_ASKING}",
         "RevisionAccepted.awaited AssignmentProposed.owner AssignmentStarted.stream_size LotCommissioned.assignment "
-        "LotReworked.assignment LotAllocated.assignment CustodyReclaimed.from_ GateWaived.certificate "
+        "LotReworked.assignment LotAllocated.assignment *.from_ LotsUnpacked.custodian GateWaived.certificate "
         "CertificateIssued.anchor_* CertificateUpheld.executed CertificateRefuted.executed OpeningDemanded.deadline "
         "Recovery*.effective_at OwnershipAccepted.previous ModelPublished.digest ModelPublished.code "
         "ParticipantAdmitted.admitted LotDeallocated.order OrderDelivered.count OrderDelivered.quantity "
@@ -642,7 +642,8 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "the story of the lot or order tells it, in statements",
         "services/portal/templates",
-        "GateWaived.inspector OrderDelivered.count NoteRecorded.kind_ CustodyReclaimed.from_ *.transformation.kind",
+        "GateWaived.inspector OrderDelivered.count NoteRecorded.kind_ CustodyReclaimed.from_ LotsUnpacked.custodian "
+        "*.transformation.kind",
     ),
     Reason(
         "the list of participants shows who may sign now",

@@ -38,6 +38,8 @@ ALSO_BY = {
     "CertificateRefuted": EVERYBODY,
     # Whoever the council named, but not who has it.
     "CustodyReclaimed": EVERYBODY - {MAKER},
+    # Whoever might reclaim the parent.
+    "LotsUnpacked": EVERYBODY,
     # Either side of an order; the buyer also in place of a coordinator that is gone.
     "OrderCancelled": {BUYER, COORDINATOR},
     "AssignmentCancelled": {BUYER, COORDINATOR},

@@ -17,6 +17,7 @@ from tests.support.story import (
     ORDER,
     OTHER,
     A,
+    B,
     Broken,
     Episode,
     Story,
@@ -182,6 +183,39 @@ def unpacked_while_offered(story: Story) -> None:
     story.pack(BOX, A)
     story.offer(BOX)
     story.record("LotsUnpacked", MAKER, BOX, A)
+
+
+# N23: out of a box whose custodian may not act
+
+
+def test_n23_what_is_taken_out_stays_with_the_absent_and_ends_an_offer() -> None:
+    story = Story()
+    story.receive(A)
+    story.receive(BOX)
+    story.pack(BOX, A)
+    story.offer(BOX)
+    story.record("LotsUnpacked", OTHER, BOX, A, custodian=MAKER)
+    state = story.replay(A)
+    assert (state.lots[A].custodian, state.lots[A].parent) == (MAKER, None)
+    assert (state.lots[BOX].custodian, state.lots[BOX].state) == (MAKER, LotState.HELD)
+
+
+@broken("participant 9 does not have the parent")
+def unpacked_from_another(story: Story) -> None:
+    story.receive(A)
+    story.receive(BOX)
+    story.pack(BOX, A)
+    story.record("LotsUnpacked", OTHER, BOX, A, custodian=9)
+
+
+@broken("participant 3 does not have the parent")
+def unpacked_from_a_box_that_is_packed_itself(story: Story) -> None:
+    story.receive(A)
+    story.receive(BOX)
+    story.receive(B)
+    story.pack(BOX, A)
+    story.pack(B, BOX)
+    story.record("LotsUnpacked", OTHER, BOX, A, custodian=MAKER)
 
 
 # H8: reclaimed from one who may not act

@@ -100,6 +100,6 @@ def test_what_a_proof_opens_is_that_of_its_bundle(tmp_path_factory: pytest.TempP
         proof = Proofs(store, None, folder).fetch(bytes(32), None, vector_now())
         assert isinstance(proof, Proof)
         assert proof.inferences == vector_bundle().inferences != ()
-        (folder / kept_names(bytes(32))[0]).write_bytes(vector_bytes().replace(b"0x1", b"0x2", 1))
+        (folder / kept_names(bytes(32))[0]).write_bytes(vector_bytes().replace(b'"chain_id":1', b'"chain_id":2', 1))
         refused = Proofs(store, None, folder).fetch(bytes(32), None, vector_now())
         assert not isinstance(refused, Proof) or (refused.report is None and refused.inferences == ())
