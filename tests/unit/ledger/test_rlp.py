@@ -16,6 +16,15 @@ ITEMS: st.SearchStrategy[RlpItem] = st.recursive(
 )
 
 
+@pytest.mark.parametrize("length", [0, 1, 55, 56, 255, 256])
+def test_lengths_beside_each_limit_come_back(length: int) -> None:
+    """Drawn items seldom have just these lengths."""
+    for item in (b"\1" * length, [b"\1"] * length):
+        encoded = encode_rlp(item)
+        assert encoded == rlp.encode(item)
+        assert decode_rlp(encoded, max_depth=DEPTH) == item
+
+
 @given(ITEMS)
 def test_encoding_is_that_of_the_reference_and_comes_back(item: RlpItem) -> None:
     encoded = encode_rlp(item)
