@@ -169,16 +169,20 @@ def verify_changes(changes: Sequence[SealedHeader], block: SealedBlock) -> tuple
     WrongValidatorsError. Not established: what leads to the first set.
     """
     if len(changes) > MAX_CHANGES:
-        raise errors.SealsError(f"there are more than {MAX_CHANGES} set changes")
+        raise errors.SealsError(f"there are more than {MAX_CHANGES} changes of the validator set")
     path = tuple(verify_seals(change) for change in changes)
     for before, after in itertools.pairwise(path):
         _verify_step(before.validators, after)
         if before.header.number >= after.header.number:
-            raise errors.WrongValidatorsError("the set changes are not in the order of their blocks")
+            raise errors.WrongValidatorsError("the changes of the validator set are not in the order of their blocks")
     if path and path[-1].validators != block.validators:
-        raise errors.WrongValidatorsError("the set changes do not lead to the validators that the block lists")
+        raise errors.WrongValidatorsError(
+            "the validators that the block lists do not follow from the changes of the validator set"
+        )
     if path and not _precedes(path[-1].header, block.header):
-        raise errors.WrongValidatorsError("a set change is from a later block, or from another one of the same number")
+        raise errors.WrongValidatorsError(
+            "a change of the validator set is from a later block, or from another block of the same number"
+        )
     return path
 
 
@@ -196,7 +200,7 @@ def verify_reached(
     place = max((at + 1 for at, one in enumerate(path) if one.validators == believed), default=0)
     if place == len(path):
         raise errors.WrongValidatorsError(
-            "the block lists other validators than the trust file, and no set change leads to them",
+            "the block lists other validators than the trust file, and no change of the validator set leads to them",
             hint="get a present trust file, or a bundle with the changes since yours",
         )
     if place == 0:

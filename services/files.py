@@ -10,8 +10,8 @@ from millmark.ledger.files import replace_file, write_new
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """The content of a file of at most `most_bytes` bytes. Raises InputError for a file that is larger, of which no
-    more than that is read, or that cannot be read."""
+    """The content of a file of at most `most_bytes` bytes. Raises InputError for a file that cannot be read
+    or is larger; of a larger file, only the first `most_bytes` + 1 bytes are read."""
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)

@@ -74,7 +74,7 @@ def parse_bundle(data: bytes) -> layout.Bundle:
 
 @dataclass(frozen=True, slots=True)
 class OpenBundle:
-    """A bundle of which everything is parsed but its disclosures."""
+    """A bundle that is parsed except for its disclosures."""
 
     frame: layout.Bundle
     """Without `claims`, `contracts` and `evidence`."""
@@ -179,7 +179,7 @@ class _Scanner:
         items = self.items(read, what, most)
         keys: list[object] = [key(item) for item in items]
         if any(not one < two for one, two in itertools.pairwise(keys)):  # type: ignore[operator]  # all of one type
-            self.refuse(f"the {what} before this are not in strictly ascending order")
+            self.refuse(f"the {what} that end here are not in strictly ascending order")
         return items
 
     def json(self, what: str) -> Json:

@@ -240,7 +240,7 @@ def _verify_funds(node: Node, profile: EngineProfile, owner: Signer) -> None:
     if balance < needed:
         raise FundsError(
             f"{to_checksum(owner.address)} has {balance} wei, and the contracts may take {needed}",
-            hint="send it that from a key that has funds, and repeat the command: `millmark init --treasury` does",
+            hint="send it the difference and repeat the command; `millmark init --treasury` does this from another key",
         )
 
 

@@ -35,7 +35,7 @@ _ELSEWHERE = (401, 403, 407, 408, 429, 502, 503, 504)
 
 
 class ArrayRefusedError(OSError):
-    """The node does not take several requests at once, or not so many."""
+    """The node does not accept several requests at once, or not as many as were sent."""
 
 
 class _StatusError(OSError):

@@ -433,7 +433,7 @@ def excluded_by(ai: str, others: Collection[str]) -> list[str]:
 
 
 def unmet_needs(ai: str, others: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the alternatives of which `ai` requires one on the item, or () if the AIs `others` include one."""
+    """Return the alternatives that `ai` requires on the item, or () if the AIs `others` include one of them."""
     needs = RULES[ai].requires
     if any(all(any(_fits(other, one) for other in others) for one in way) for way in needs):
         return ()

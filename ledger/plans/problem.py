@@ -229,7 +229,7 @@ class Occupation(Protocol):
     """What it costs to occupy slots of machines."""
 
     def occupied(self, choice: Choice) -> Sequence[int] | None:
-        """By start, what the slots of an operation cost; None when they cost nothing."""
+        """The cost of an operation's slots for each start; None when they cost nothing."""
 
 
 class SlotPrices:
@@ -244,7 +244,7 @@ class SlotPrices:
         """Sum of all slot prices."""
 
     def occupied(self, choice: Choice) -> list[int] | None:
-        """By start, what the slots of an operation cost; None when the machine has no prices."""
+        """The cost of an operation's slots for each start; None when the machine has no prices."""
         key = choice.machine, choice.duration
         if key not in self._occupied:
             sums = self._sums.get(choice.machine)

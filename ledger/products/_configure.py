@@ -153,8 +153,8 @@ class Configuration:
 
     @property
     def lead_hours(self) -> int | None:
-        """By how many hours a piece is ready later: what the chosen values wait for comes side by side, so the longest
-        counts. None where none of them states it."""
+        """The hours that the chosen values add until a piece is ready. They wait at the same time, so the longest counts.
+        None where no value states hours."""
         return max((one.lead_hours for one in self._choices() if one.lead_hours is not None), default=None)
 
     def _choices(self) -> list[_model.Choice]:

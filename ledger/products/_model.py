@@ -193,7 +193,7 @@ Option: TypeAlias = ChoiceOption | IntegerOption | TextOption
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """Conditions that must not all hold at once, or, with `then`, of which the first needs the other."""
+    """Conditions that must not all hold at once. With `then`: one condition that requires `then` to hold too."""
 
     conditions: tuple[Condition, ...]
     """The one of "if", or those of "excludes"."""
@@ -360,7 +360,7 @@ def is_plain(text: str) -> bool:
 
 
 def describe(option: Option, domain: Domain) -> str:
-    """What an option has, for people: its values, or of a text, its length."""
+    """The possible values of an option in words; for a text option, its possible lengths."""
     return f"{domain} characters" if isinstance(option, TextOption) else str(domain)
 
 

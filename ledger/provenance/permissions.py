@@ -106,7 +106,7 @@ class Visibility:
         return {subject: names[subject] for kind, names in known.items() for subject in self.among(kind, names.keys())}
 
     def lots(self, subjects: Collection[bytes]) -> set[bytes]:
-        """The lots that exist for this participant."""
+        """Those of the lots that this participant may see."""
         new = {subject for subject in subjects if subject not in self._visible}
         seen = self._concerning(new)
         held = self.held(new)

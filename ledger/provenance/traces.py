@@ -179,7 +179,7 @@ def build_streams(
 
 
 def build_stream(reader: Reader, subject: bytes, most: int) -> answers.Stream:
-    """Build a stream that exists, with its latest anchors, at most `most`, oldest first."""
+    """Build the answer for an existing stream, with its latest anchors: at most `most`, oldest first."""
 
     def latest(row: tables.StreamRow) -> list[tables.AnchorRow]:
         # By size, which grows with each anchor and is in an index of the stream.

@@ -83,7 +83,7 @@ def damaged(url: str, finding: str) -> StoreDamagedError:
 
 
 def missing(url: str) -> StoreDamagedError:
-    """The error for a database file that no longer has its name although it is open."""
+    """The error for a database file that was moved or deleted while it is open."""
     return StoreDamagedError(f"{url} was removed or replaced while it was in use", hint=_HINT_MISSING)
 
 

@@ -189,7 +189,7 @@ class EvidenceFiles:
         return content
 
     def streams(self) -> Iterator[bytes]:
-        """The streams of which there are files. Raises StoreError if the folder cannot be read."""
+        """The streams that have files. Raises StoreError if the folder cannot be read."""
         try:
             names = sorted(one.name for one in self.folder.iterdir())
         except OSError as error:

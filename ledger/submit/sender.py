@@ -81,7 +81,7 @@ class Window:
         self._gas, self._gas_of_record = gas_limit, max(gas_limit // records, 1)
 
     def note_full(self, head: Head, pending: int) -> None:
-        """The node refused a transaction for want of room, when so many were pending."""
+        """Note that the node had no room for another transaction while `pending` were waiting."""
         if self._full_at != head.number:
             self._allowed = max(min(self._allowed, pending) // 2, 1)
         self._full_at = head.number
@@ -357,7 +357,7 @@ class Sender:
 
 
 def versions_of(transaction: SentTransaction) -> list[Version]:
-    """All versions of a signed transaction, of which any may be in a block, the current one first."""
+    """All versions of a signed transaction, the current one first. Any of them may be in a block."""
     return [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
 
 

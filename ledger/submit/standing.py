@@ -164,7 +164,7 @@ def verify_outbox(chain: Chain, store: Store, signer: bytes, *, relay: bool = Fa
         )
     if found is Standing.SET_BACK:
         raise errors.LedgerSetBackError(
-            f"the chain lost final blocks with records of key 0x{signer.hex()}, which it was set back below",
+            f"the chain was set back: it lost final blocks with records of key 0x{signer.hex()}",
             hint="if it stays so: `millmark rebuild`, then have them sent again: "
             f"`millmark outbox reopen 0x{signer.hex()}`",
         )

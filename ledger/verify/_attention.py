@@ -112,8 +112,8 @@ def _other_kinds(verified: Verified) -> Iterator[Statement]:
 
 
 def compared_inputs(verified: Verified) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The certificates with a shown inference: those whose input is the shown window, and those of which no window is
-    shown."""
+    """The certificates with a shown inference: those whose input is the shown window, and those without a shown
+    window."""
     opened = {one.record: build_window_commitment(one.salt, one.window) for one in verified.bundle.inferences}
     shown = {one.record: one.shown for one in verified.bundle.evidence}
     same, unknown = [], []
@@ -227,7 +227,7 @@ class _Ages:
 
 
 def undated(verified: Verified) -> tuple[int, ...]:
-    """Certificates on lots of which nothing here proves whether they were measured after the work on them began."""
+    """The certificates for which nothing here proves whether the lot was measured after the work on it began."""
     ages = _Ages(verified)
     found = (
         one.sequence for lot in verified.state.lots.values() for one in lot.certificates if not ages.is_dated(lot, one)

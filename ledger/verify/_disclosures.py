@@ -53,8 +53,8 @@ def register_of(shown: EvidenceEntryShown | None) -> RegisterEntry | None:
 def named_starts(
     evidence: Iterable[ShownEvidence], entries: Mapping[int, Entry[Event]]
 ) -> dict[int, tuple[AssignmentFinished, RegisterEntry]]:
-    """By assignment, the finish that is shown with a register reading, and that reading, which names the start's
-    entry."""
+    """For each assignment: its finish that is shown with a register reading, and this reading. The reading names the
+    entry of the start."""
     found = {}
     for one in evidence:
         entry, finish = entries.get(one.record), register_of(one.shown)
@@ -66,7 +66,7 @@ def named_starts(
 
 
 def metered(verified: Verified) -> dict[int, Metered]:
-    """The operations of which both readings are shown, by assignment."""
+    """The operations with both readings shown, by assignment."""
     return {one.assignment: one for one in _metered(verified)}
 
 

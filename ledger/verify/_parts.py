@@ -250,8 +250,7 @@ def origin(verified: Verified) -> Iterator[Statement]:
 
 
 def is_work(verified: Verified, lot: Lot) -> bool:
-    """Whether whoever created a lot's record worked on it: neither received it from outside, nor only split or merged
-    it."""
+    """Whether the lot's first record is work on it: not a receipt from outside, and not just a split or a merge."""
     first = verified.by_sequence[lot.sequence].event
     kept = isinstance(first, LotsTransformed) and first.transformation.kind in (
         TransformationKind.SPLIT,

@@ -164,7 +164,8 @@ def status_of(verified: Verified, certificate: Certificate, time: int, lot: Lot 
 
 
 def status_apart_from_rework(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """The status of a certificate as if its lot had never been reworked; neither revoked nor refuted are judged."""
+    """The status of a certificate as if its lot had never been reworked. It does not say whether the certificate was
+    revoked or refuted."""
     if certificate.model and _has_fallen(verified.state.proved.models[certificate.model], certificate):
         return CertificateStatus.FALLEN
     if certificate.has_lapsed(time):

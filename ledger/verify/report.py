@@ -91,7 +91,8 @@ WAITING = frozenset({"demanded"})
 
 
 class Worth(enum.Enum):
-    """What a part is worth by what is told of it first: the colour of its headline on every page."""
+    """The value of a part according to the first statements about it. It decides the colour of the headline on every
+    page."""
 
     GOOD = "good"
     """It passes, and nothing is open, whatever it failed by before."""

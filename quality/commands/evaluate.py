@@ -63,7 +63,9 @@ def _load_windows(options: argparse.Namespace) -> tuple[data.Floats, NDArray[np.
     """Windows (n, width) and, if given, their labels (n,)."""
     if options.inputs is None:
         if options.labels is not None:
-            raise errors.InputError("--labels without --inputs", hint="use both, or neither for the public data")
+            raise errors.InputError(
+                "--labels without --inputs", hint="give both, or leave both out to use the public data"
+            )
         test = data.load_ford_a_test()
         return test.values, test.labels
     values, sha256 = data.load_inputs(options.inputs)

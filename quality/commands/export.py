@@ -34,7 +34,9 @@ def add_options(parser: Parser) -> None:
 
 def _export(options: argparse.Namespace) -> Answer:
     if (options.to == "bin") != (options.out is not None):
-        raise InputError("--to bin and --out go together", hint="use both, or neither to print JSON")
+        raise InputError(
+            "--to bin and --out go together", hint="give both to write a file, or leave both out to print JSON"
+        )
     try:
         model = parse_model(options.model.read_bytes())
     except OSError as error:

@@ -71,7 +71,7 @@ many times as much processor time as one thread, and nothing is done sooner."""
 
 
 def let_idle_threads_sleep() -> None:
-    """Has torch do so from its import on, unless the environment says otherwise. Changes nothing after that import, and
-    no figure that is computed."""
+    """Makes idle threads of torch sleep, unless the environment says otherwise. Call it before torch is imported: later
+    it has no effect. It changes no computed figure."""
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)

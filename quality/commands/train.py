@@ -180,7 +180,9 @@ def _confirm_majority(classes: fitting.Classes, labels: NDArray[np.str_]) -> Non
 def _load_sources(options: argparse.Namespace) -> Sources:
     if options.inputs is None:
         if options.labels is not None:
-            raise errors.InputError("--labels without --inputs", hint="use both, or neither for the public data")
+            raise errors.InputError(
+                "--labels without --inputs", hint="give both, or leave both out to use the public data"
+            )
         data = load_ford_a()
         return Sources("UCR FordA, default split", data.train, data.test)
     if options.labels is None:

@@ -43,13 +43,14 @@ _OWN = 0.5
 
 
 def conformal_rank(count: float, level: float) -> int:
-    """Which of so many errors, from the least on, the next one is within with at least this probability."""
+    """The rank k, counted from the least, for which the next error is at most the k-th of `count` errors with at least
+    the probability `level`."""
     # Of n errors and the next one, each is equally likely to be the largest. Rounded, as 0.55 * 100 is above 55.
     return math.ceil(round((count + 1) * level, 9))
 
 
 def reaches(count: float, level: float) -> bool:
-    """Whether the largest of so many values is beyond the next one with at least this probability."""
+    """Whether the next value is at most the largest of `count` values with at least the probability `level`."""
     return conformal_rank(count, level) <= count
 
 

@@ -226,11 +226,11 @@ def _parse_layer(reader: inference.Reader) -> Layer:
     kind, inputs, outputs, kernel, stride, multiplier = reader.take(_LAYER)
     if kind == _SUM_POOL:
         if outputs != inputs or stride or multiplier:
-            raise ModelError("a sum pool states other outputs than inputs, a stride or a multiplier")
+            raise ModelError("a sum pool cannot have a stride, a multiplier, or more or fewer outputs than inputs")
         return SumPool(channels=inputs, length=kernel)
     if kind == _DENSE:
         if kernel or stride:
-            raise ModelError("a dense layer states a kernel or a stride")
+            raise ModelError("a dense layer cannot have a kernel or a stride")
         return Dense(inputs, outputs, multiplier, *_parse_parameters(reader, outputs, inputs * outputs))
     if kind == _CONV:
         parameters = _parse_parameters(reader, outputs, inputs * outputs * kernel)

@@ -181,7 +181,7 @@ class Simulator:
         return Rollout(from_words(model.columns[:n], predicted), eta, effectiveness, backlogs, ran_away)
 
     def begin(self, history: Integers) -> tuple[list[Integers], list[Integers]]:
-        """By system: the initial state (b, S), and what each step's increment is reduced by (b, S)."""
+        """For each system: the initial state (b, S), and the reduction of each step's increment (b, S)."""
         n, words = self.model.predicted, to_words(self.model.columns, history)
         backlog = self._waiting(history)
         shares = settle(self.model.utilisation, words[:, -1, :n])

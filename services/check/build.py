@@ -89,7 +89,7 @@ def _memory(files: Mapping[str, bytes]) -> bytes:
     """The memory of the page's Python when it has started, by Node: the same wherever it runs. Raises InputError."""
     node = shutil.which("node")
     if node is None:
-        raise InputError("node is not installed, which starts the page's Python", hint="install it")
+        raise InputError("Node.js is not installed; it starts the page's Python", hint="install it")
     with TemporaryDirectory() as folder:
         unpack_files(files, Path(folder))
         target = Path(folder) / "memory.bin"

@@ -220,7 +220,8 @@ class Place:
     url: str
 
     def write_settings(self, layout: Layout, text: str) -> list[str]:
-        """Writes the settings file, after the certificate that it names. Returns what is to be done with that."""
+        """Writes the settings file, after the certificate that it names. Returns what the user has to do with the
+        certificate."""
         if self.name is None:
             write_whole(layout.settings, text.encode())
             return []
@@ -293,7 +294,7 @@ def _tell_consortium(layout: Layout, url: str) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the flags of `join` say of the company."""
+    """The facts about the company that the flags of `join` give."""
 
     name: str | None
     gln: str | None

@@ -126,9 +126,9 @@ class Consortium:
         return self._queue(company, build(), build)
 
     def queue_after(self, needed: Queued, company: Company, records: Sequence[Record]) -> None:
-        """Has `company` make records that must not come before what is `needed`: the contracts would take them, and
-        refuse that for good. Where blocks may move, they are queued by the next `release`, else once that is in a
-        block, or at once after what the same company queued."""
+        """Queues records of `company` that must not come before those in `needed`: the contracts would accept them, and
+        then refuse the needed ones for good. Where blocks may move, the next `release` queues them. Otherwise they are
+        queued once the needed records are in a block, or at once if the same company queued those."""
         if self._may_move:
             self._held.append((needed, company, records))
         else:
@@ -168,8 +168,8 @@ class Consortium:
             self._finish(queued)
 
     def when_final(self, queued: Queued, act: Callable[[list[int]], None]) -> None:
-        """Has `act` called with the sequences of what was queued, once they are final: at once where blocks are so,
-        else when all that was queued so far is `settle`d."""
+        """Calls `act` with the sequences of the queued records once these are final: at once where blocks do not move,
+        otherwise when everything queued so far is `settle`d."""
         if self._may_move:
             self._acts.append(lambda: act(queued.sequences()))
         else:
@@ -389,7 +389,7 @@ class Queued:
     """Builds records that name others, from what these are now; None if they name none."""
 
     def records(self) -> list[QueuedRecord]:
-        """As the outbox has them now."""
+        """The records in their present state in the outbox."""
         outbox, found = Outbox(self.company.store), dict[int, QueuedRecord]()
         for start in range(0, len(self.ids), _AT_ONCE):
             found |= outbox.among(self.ids[start : start + _AT_ONCE])

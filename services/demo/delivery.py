@@ -160,8 +160,8 @@ class Absence:
 
 
 def suspend_coordinator(line: Line, passed: Sequence[Job]) -> Absence | None:
-    """Has the coordinator vanish before the orders are completed. Returns what becomes of one of them; None if there
-    are too few."""
+    """Lets the coordinator vanish before the orders are completed. Returns the outcome for one of the orders; None if
+    there are too few."""
     ordinary = [job for job in passed if not job.reworked]
     if len(ordinary) < _MIN_ORDERS:
         return None

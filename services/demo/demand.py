@@ -188,7 +188,7 @@ class _Past:
         )
 
     def follow(self) -> None:
-        """Has the index take in what is on the ledger now."""
+        """Brings the index up to date with the ledger."""
         Follower(self.consortium.chain, self.consortium.store).follow()
 
     def history(self) -> History:

@@ -159,7 +159,7 @@ class Drifting:
 
 
 def watch_machine(planning: Planning) -> Drifting | None:
-    """Has the machine watched that makes most of the last step; None if there are too few orders."""
+    """Starts watching the machine that does most of the last step; None if there are too few orders."""
     line = planning.line
     last = line.plant.product.route[-1]
     if len(line.jobs) < _LEAST_JOBS:

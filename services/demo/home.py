@@ -191,8 +191,8 @@ def read_finished(folder: Path) -> Finished:
 
 
 def make_link(finished: Finished, place: Place) -> str:
-    """The address at which the person of a place enters: an invitation, to be taken once; for whoever has taken one,
-    the page to sign in. Raises StoreError, SettingsError."""
+    """The address at which the person of a place enters: a new invitation, which works once, or the sign-in page if
+    that person has accepted one before. Raises StoreError, SettingsError."""
     settings, name, now_s = finished.settings(place), _PEOPLE[place.role], int(time.time())
     with open_store(settings.database_url) as store:
         people = People(store, settings.gateway_participant or OPERATOR)

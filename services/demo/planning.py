@@ -228,7 +228,7 @@ def _offer(line: Line, planning: Planning, maker: Company, text: str | None) -> 
 
 
 def choose_offers(planning: Planning) -> None:
-    """Has the coordinator wait for the offers and for the closing time, make the plan, and record it."""
+    """Lets the coordinator wait for the offers and the closing time, make the plan, and record it."""
     while not _closes_in_time(planning):
         planning.open_s *= 4  # the network was too slow: what came after the closing time does not count
         _call(planning)

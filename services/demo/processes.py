@@ -167,7 +167,7 @@ def _leave(number: int, _: object) -> None:
 
 
 def end_with_parent() -> None:
-    """Has this process, which multiprocessing started, end when the one that started it is gone, killed or not.
+    """Ends this process, a child started by multiprocessing, when its parent is gone, whether killed or not.
 
     It gets SIGTERM then, and SIGKILL if that does not end it.
     """

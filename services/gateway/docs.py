@@ -115,7 +115,7 @@ _UNKNOWN = problems.Problem(
     title="Nothing is known under that name",
     status=404,
     detail=f"{example_values.IDENTIFIER} is not known here",
-    hint="check its spelling, or give its subject: the chain keeps no identifiers",
+    hint="check its spelling, or use its subject: identifiers are not on the chain",
     request_id="1f0c6e0e5a8b4c55a3b8b6a3b1a0c9d2",
 )
 

@@ -217,8 +217,8 @@ class HandoverRepository:
             self.make_again(given.sequence, given.recipient, now_ms)
 
     def make_again(self, sequence: int, recipient: int, now_ms: int) -> None:
-        """Has a hand-over made and sent again, whatever became of it: also one that is being made, which notices that
-        `changed_ms` is another."""
+        """Queues a hand-over to be made and sent again, whatever its state. One that is just being made notices this by
+        the new value of `changed_ms`."""
         anew = {"state": "waiting", "text": b"", "digest": b"", "attempts": 0, "reason": ""}
         place = deliveries.c.sequence == sequence, deliveries.c.recipient == recipient
         changed = deliveries.c.changed_ms

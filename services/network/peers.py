@@ -176,7 +176,7 @@ class Peer:
 
     @property
     def address(self) -> Address:
-        """By which blocks and votes know it as a validator."""
+        """The address that stands for this node in blocks and votes when it is a validator."""
         return keccak256(self.public_key)[-ADDRESS_BYTES:]
 
     @property

@@ -202,7 +202,7 @@ class Lots:
         if self._sequence(order) != sequence:
             raise EventRefusedError(
                 "order-missing",
-                f"lot 0x{lot.hex()} belongs to the order of record {sequence}, which the event does not name",
+                f"lot 0x{lot.hex()} belongs to the order of record {sequence}, but the event does not name that order",
                 hint="send the order's subject with the event",
             )
         return order

@@ -128,7 +128,9 @@ class _Verifier:
         for job in call.jobs:
             row = self._rows.get(OrderRow, job.order)
             if row is None or row.coordinator != call.coordinator:
-                raise PlanningError(f"its sender does not coordinate order {to_hex(job.order)}, for which it calls")
+                raise PlanningError(
+                    f"the sender calls for offers for order {to_hex(job.order)}, which it does not coordinate"
+                )
         self._calls[call.digest] = call
         self.arrival.calls.append(CallRow(call.digest, leaf, call.coordinator, call.closes, "", ""))
         return What.CALL, call.digest

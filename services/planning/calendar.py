@@ -276,7 +276,7 @@ class MachineDay:
         return works
 
     def starts(self, duration: int, busy: Sequence[tuple[int, int]] = ()) -> list[int]:
-        """The slots in which work of so many slots can start. `busy`: slots that are taken, from and up to."""
+        """The slots in which work of `duration` slots can start. `busy`: ranges of taken slots, without their ends."""
         works = list(self.works)
         for begin, end in busy:
             for slot in range(max(0, begin), min(end, self.grid.slots)):

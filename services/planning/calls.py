@@ -137,7 +137,7 @@ class Asking:
 
 
 def build_grid(closes: int, slot_minutes: int, days: int) -> Grid:
-    """Slots of so many days, from the first full slot at or after the closing time on."""
+    """The slots of `days` days, from the first full slot at or after the closing time."""
     slot = slot_minutes * 60
     return Grid(-(-closes // slot) * slot, slot, -(-days * _DAY_S // slot))
 

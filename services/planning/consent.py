@@ -73,7 +73,7 @@ class TakenTimes:
         """By machine, the seconds of the longest one: nothing that begins earlier than that reaches into a time."""
 
     def of(self, machine: int) -> list[Taken]:
-        """By their beginnings."""
+        """The taken times of a machine, in the order of their beginnings."""
         if machine not in self._by_machine:
             found = sorted(_find_taken(self._rows, self._book, machine, self._owner), key=_begin_of)
             self._by_machine[machine] = found

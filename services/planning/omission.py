@@ -160,7 +160,7 @@ class Omission:
 
 
 def verify_omission(omission: Omission, find_key: FindKey) -> Offer:
-    """Verifies that the coordinator left an offer out which it had before its call closed. Returns the offer.
+    """Verifies that the coordinator left out an offer that it had received before its call closed. Returns the offer.
 
     1. The offer is one that the call asks for, and valid until it closes.
     2. The receipt names it, is of before the call closed, and is signed by the call's coordinator.
@@ -274,10 +274,10 @@ def _parse_registry(value: Json) -> RegistryProof | None:
     if value is None:
         return None
     if not isinstance(value, dict) or value.keys() != {"headers", "nodes"}:
-        raise PlanningError("its proof of keys is malformed")
+        raise PlanningError("the proof of keys is malformed")
     headers, nodes = (tuple(map(_decode64, _list(value[name]))) for name in ("headers", "nodes"))
     if not headers:
-        raise PlanningError("its proof of keys has no header")
+        raise PlanningError("the proof of keys has no header")
     return RegistryProof(headers, nodes)
 
 
@@ -304,7 +304,7 @@ def find_key_in(
             raise errors.ProofError("the Registry is not there, or has other code")
         root = parse_account(account).storage_root
     except errors.MillmarkError as error:
-        raise OmissionRefusedError(f"its proof of keys: {error.cause}", hint=error.hint) from None
+        raise OmissionRefusedError(f"the proof of keys is refused: {error.cause}", hint=error.hint) from None
     return _Keys(nodes, used, root)
 
 
@@ -320,13 +320,13 @@ class _Keys:
             words = [parse_word(verify_in(self._nodes, self._root, keccak256(slot), self._used)) for slot in slots]
             key = decode_struct(KeySlots, words)
         except errors.ProofError as error:
-            raise OmissionRefusedError(f"its proof of keys: {error.cause}") from None
+            raise OmissionRefusedError(f"the proof of keys is refused: {error.cause}") from None
         return FoundKey(key.participant, key.compromised_since) if key.participant else None
 
 
 def _list(value: Json) -> Sequence[Json]:
     if not isinstance(value, list):
-        raise PlanningError("it has no list in a place")
+        raise PlanningError("a list is missing")
     return value
 
 
@@ -338,4 +338,4 @@ def _decode64(value: Json) -> bytes:
     try:
         return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
     except binascii.Error:
-        raise PlanningError("it has malformed bytes") from None
+        raise PlanningError("a member is not base64") from None

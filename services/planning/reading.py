@@ -39,7 +39,7 @@ def find_capability(book: Book, root: bytes) -> tuple[Capability, ...]:
 
 
 def assemble(claims: Claims, member: str) -> canonical.Json:
-    """A member of a document of which other members may be erased; None if it lacks it. Raises PlanError."""
+    """A member of a document; None if the document lacks it. Other members may be erased. Raises PlanError."""
     fields = tuple((path, field) for path, field in claims.fields if path[:1] == (member,))
     if not fields:
         return None

@@ -221,7 +221,7 @@ class PlanningRepository:
         self._rows.insert([row for offer, row in sorted(listed.items()) if offer not in known])
 
     def receipts(self, offers: Iterable[bytes]) -> Mapping[bytes, ReceiptRow]:
-        """By the leaf hash of the offer."""
+        """The receipts for these offers, by the leaf hash of the offer."""
         return {row.offer: row for row in self._rows.among(ReceiptRow, "offer", offers)}
 
 

@@ -314,7 +314,8 @@ def coordinator_and_readers(rows: Rows, leaf: LeafRow) -> set[int]:
 
 
 def owners_and_carriers(rows: Rows, leaf: LeafRow) -> set[int]:
-    """Who made offers for the call of a plan, and who carries something by it; readers get it whole."""
+    """The companies that made offers for a plan's call, and the plan's carriers. Readers are left out: they get the
+    whole plan."""
     offers = rows.find(LeafRow, call=leaf.call, what=What.OFFER)
     return ({row.owner for row in offers} | _carriers(rows, leaf)) - readers(rows, leaf)
 

@@ -110,8 +110,8 @@ def _work(reader: Reader, row: AssignmentRow, tone: BarTone, due: int, times: co
 def build_board(
     machines: Sequence[MachineWork], days: int | None, now_s: int, catalogue: portal.Catalogue
 ) -> Gantt | None:
-    """The chart, in seconds, of so many days around now, of which two thirds are to come; None for as many as all of it
-    takes. None if nothing has a time."""
+    """The chart, in seconds, of `days` days around now: one third past, two thirds to come. With None for `days`, it
+    covers all work. Returns None if nothing has a time."""
     spans = [span for machine in machines for one in machine.work if (span := _span(one, now_s)) is not None]
     if not spans:
         return None

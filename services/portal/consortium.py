@@ -148,10 +148,13 @@ class ConsortiumWriter(Protocol):
         cannot be used here."""
 
     def admit(self, data: bytes) -> int | None:
-        """Keeps what the directory will say of a company, and admits it. Returns the record's number in the outbox, of
-        the earlier record if the same request is being admitted already; None for a company that is admitted. Raises as
-        `read_request`, InputError for names that are taken, for another request with a key that is being admitted, and
-        at a gateway that does not have the operator's key, ChainError, TryLaterError."""
+        """Keeps the directory entry that a company will have, and admits the company.
+
+        Returns the record's number in the outbox: that of the earlier record if the same request is already under way,
+        None if the company is already admitted.
+
+        Raises the errors of `read_request`, ChainError and TryLaterError. Raises InputError for a name that is taken,
+        for a key with which another request is under way, and at a gateway without the operator's key."""
 
     def suspend(self, key: str, participant: int, reason: str) -> int:
         """Returns the record's number in the outbox. Raises NotFoundError; InputError, ChainError, TryLaterError as

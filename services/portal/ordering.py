@@ -391,7 +391,7 @@ class Wording:
 
 
 def earliest_of(home: Path | None, made: products.Configuration) -> Arrival:
-    """By the calendar of the home, if it has one that can be used; else by the clock."""
+    """The earliest arrival, by the calendar of the home if that has a usable one, otherwise by the clock."""
     calendar = None
     if home is not None and (home / CALENDAR_FILE).is_file():
         try:

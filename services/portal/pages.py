@@ -71,7 +71,8 @@ class Catalogue:
 
 
 def read_catalogues() -> dict[str, Catalogue]:
-    """By language. Raises FileNotFoundError or ImportError for one that lacks texts or words: no page is made in it."""
+    """The catalogues by language. Raises FileNotFoundError or ImportError for a language
+    that lacks texts or words: no page is made in it."""
     folder = resources.files("millmark.services.portal") / "catalogue"
     return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in LANGUAGES}
 
@@ -480,8 +481,8 @@ class Pages:
         return answer
 
     def prepare(self, request: Request, cost: int) -> None:
-        """Has the page of a route that costs so many tokens follow records. Call it before the page's data are read: a
-        record that is indexed meanwhile would never be shown otherwise."""
+        """Lets a page follow records; `cost` is what its route takes in tokens. Call it before the page's data are
+        read: otherwise a record that is indexed in between would never be shown."""
         principal: Principal | None = getattr(request.state, "principal", None)
         signed_in = principal is not None and (principal.participant is not None or principal.owner)
         if self._find_place is not None and signed_in:

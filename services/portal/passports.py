@@ -81,7 +81,7 @@ class Story:
 
     @property
     def worth(self) -> Worth:
-        """As the page that checks proofs has it of the same statements."""
+        """The same value as on the page that checks proofs, for the same statements."""
         return find_worth(self.told_first)
 
     @property

@@ -77,7 +77,7 @@ def read_judged(store: Store, machines: Collection[int]) -> set[int]:
 
 
 def read_causes(store: Store, machines: Sequence[int]) -> dict[int, Standing]:
-    """By machine; without those at which nothing happened."""
+    """The causes by machine; machines without causes are left out."""
     with store.reading() as connection:
         kept, rows, book = FeedbackRepository(connection), Rows(connection), Book(connection)
         found = {machine: _standing(kept, rows, book, machine) for machine in machines}

@@ -192,7 +192,7 @@ class Listener(socket.socket):
     """Whether clients expect TLS: one that is refused then gets no answer that it could read."""
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """As in socket.socket. Raises BlockingIOError when no connection is left that is admitted."""
+        """As in socket.socket. Raises BlockingIOError when no admitted connection is left."""
         while True:
             plain, peer = super().accept()
             accepted = _Accepted(plain.family, plain.type, plain.proto, fileno=plain.detach())

@@ -296,7 +296,7 @@ class Pulse(Looped):
         self.loop = Loop("millmark-pulse", self._round, logger, failed="changes not seen", retry_s=_PULSE_S)
 
     def let_rest(self, rest_s: float, *loops: Loop) -> None:
-        """Has them rest for so long at most while nothing happens. Call it before they start."""
+        """Lets the loops rest for at most `rest_s` seconds while nothing happens. Call it before they start."""
         for one in loops:
             one.rest_s = rest_s
         self._stirred += loops

@@ -74,7 +74,7 @@ class Home:
         return _only("machine", name, self.gateway.iterate_machines(identifier=name), "machine").machine
 
     def participant(self, name: str) -> int:
-        """By its number or its name; the beginning of a name is enough."""
+        """The participant with this number or name; the beginning of the name is enough."""
         if name.isdecimal():
             return int(name)
         folded = name.casefold()
@@ -361,7 +361,7 @@ def _do_one(at: Home, command: Command, step: Step | None, given: Given) -> Done
 
 
 def record(at: Home, words: str, given: Given) -> Done:
-    """Has the act recorded whose command has these words."""
+    """Records the act of the command that has these words."""
     command = COMMANDS[words]
     act = ACTS[command.operation]
     send: Callable[..., RecordStatus] = getattr(at.gateway, snake_case(act.name))

@@ -386,7 +386,9 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
         key=lambda one: one.lot,
     )
     if any(one.order != _NONE for one in taken):
-        raise _Unmapped("a lot of an order is processed under an assignment, which its maker records")
+        raise _Unmapped(
+            "a lot that belongs to an order is processed under an assignment, and the lot's maker records that"
+        )
     left = 0 if unit == output_unit else sum(quantity for _, quantity, of in outputs if of == unit)
     conserved = sum(one.quantity for one in taken if not one.component)
     if left >= conserved:

@@ -71,11 +71,11 @@ class MachineCause:
         return sha256(_TAG + canonical_json({"kind": self.kind.value, "machine": self.machine, **self._place()}))
 
     def to_cause(self) -> Cause:
-        """As a plan names why it replaces another."""
+        """The form in which a plan names the cause for replacing another plan."""
         return Cause(self.kind, self.text, self.stream, self.leaf, self.record)
 
     def to_json(self) -> dict[str, Json]:
-        """As entries of streams and documents of records state it."""
+        """The form in which entries of streams and documents of records state the cause."""
         return {"id": to_hex(self.id), "machine": self.machine, "text": self.text, "kind": self.kind, **self._place()}
 
     def _place(self) -> dict[str, Json]:
@@ -239,8 +239,8 @@ class Condition:
         return LADDER[self.rung - 1].efficiency_per_mille if self.rung else WHOLE
 
     def observe(self, *, good: bool, since_s: int, at_s: int) -> tuple[Condition, bool]:
-        """Takes note of a verdict on work that began at `since_s`. Returns the condition after it, and whether a rung
-        was taken back because of it."""
+        """Counts a verdict on work that began at `since_s`. Returns the new condition, and whether the verdict took the
+        machine one rung down."""
         if since_s <= self.since_s:
             return self, False
         if not good:

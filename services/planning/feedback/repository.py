@@ -103,7 +103,7 @@ class ConditionRow:
 
 @dataclass(slots=True)
 class PositionRow:
-    """Up to where the records were looked at."""
+    """The last record of the registry, and of the ledger, that was read."""
 
     id: int
     registry: int
@@ -227,7 +227,7 @@ class FeedbackRepository:
     # Records
 
     def position(self) -> tuple[int, int] | None:
-        """Up to which records of the registry and of the ledger were looked at; None if none ever were."""
+        """The last record of the registry, and of the ledger, that was read; None if none has been read yet."""
         row = self._rows.get(PositionRow, 1)
         return None if row is None else (row.registry, row.ledger)
 

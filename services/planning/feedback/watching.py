@@ -123,8 +123,8 @@ class Watcher:
         return self._judge(cause, self.me)
 
     def dismiss(self, name: bytes, reason: str) -> CauseRow:
-        """Has a person say that a cause does not count: its steps are taken back unless another cause followed. Raises
-        CauseRefusedError for one that is unknown or settled already."""
+        """Dismisses a cause because a person says that it does not count. Its steps are taken back unless another cause
+        followed. Raises CauseRefusedError for a cause that is unknown or already settled."""
         row = self._kept.cause(name)
         if row is None:
             raise CauseRefusedError(f"no cause {to_hex(name)[:18]} is known here", hint="see `millmark plan causes`")
@@ -141,9 +141,9 @@ class Watcher:
         return row
 
     def repair(self, machine: int, reason: str, *, overhauled: bool = False) -> Condition:
-        """Has the owner say that a machine whose offers were withdrawn is mended: it comes down by one rung, and its
-        verdicts decide about the rest. `overhauled`: nothing is held against it any more, on whatever rung it stands.
-        Raises CauseRefusedError unless it is so."""
+        """Notes that the owner mended a machine whose offers were withdrawn: it comes down by one rung, and its
+        verdicts decide about the rest. With `overhauled`, nothing is held against it any more, on whatever rung it stands.
+        Raises CauseRefusedError for a machine of another owner, or one that needs no repair."""
         condition = self._kept.condition(machine)
         if not self._owns(machine):
             raise CauseRefusedError(f"machine {machine} is not one of this company", hint="its owner says so")

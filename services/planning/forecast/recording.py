@@ -28,7 +28,7 @@ def find_cut(chain: Chain, cursor: CursorRow | None, block: int | None = None) -
 
 
 def read_cursor(connection: Connection) -> CursorRow | None:
-    """Up to which block the index has come."""
+    """The last block that the index has read."""
     return Rows(connection).get(CursorRow, 1)
 
 

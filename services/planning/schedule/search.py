@@ -128,7 +128,7 @@ class Timeline:
         return path
 
     def occupied(self, choice: Choice) -> Sequence[int] | None:
-        """By start, 0, or TAKEN where the slots are not free."""
+        """For each start: 0 if the slots are free, TAKEN if not."""
         if choice.offer in self._held:
             return None
         key = (choice.duration, choice.family, choice.setup) if self._setups else (choice.duration, "", 0)

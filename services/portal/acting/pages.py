@@ -209,7 +209,7 @@ class ActingPages:
         return self._refuse(request, draft, key) or self._summarise(request, draft, key)
 
     def confirm(self, request: Request, name: str, sent: Sent) -> Response:
-        """Has the record queued, once. Raises NotFoundError, InputError."""
+        """Queues the record, once. Raises NotFoundError, InputError."""
         draft, key = self._read(request, name, sent)
         principal = principal_of(request)
         # First: after the record has been made, the thing is no longer as the form says.

@@ -163,7 +163,7 @@ class Thing:
 
     @property
     def key(self) -> str:
-        """By what it is named in addresses of pages."""
+        """The name of the thing in addresses of pages."""
         if self.row is None:
             return ""
         if isinstance(self.row, OrderRow | LotRow):

@@ -439,7 +439,7 @@ def test_there_is_no_profile_of_another_name() -> None:
 
 def test_contracts_are_paid_for_before_the_first_is_made() -> None:
     node, owner = Node(EmbeddedChain()), LocalSigner.generate()
-    with pytest.raises(FundsError, match=r"has 0 wei, and the contracts may take \d+; send it that"):
+    with pytest.raises(FundsError, match=r"has 0 wei, and the contracts may take \d+; send it the difference"):
         deploy(node, PROFILE, owner)
     assert node.transaction_count(owner.address) == 0
 

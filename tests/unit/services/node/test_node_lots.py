@@ -83,7 +83,7 @@ def test_http_refuses_the_wrong_order(tmp_path: Path) -> None:
         assert answer["accepted"] == 1
         assert [one["reason"] for one in answer["refused"]] == REFUSED
         assert (
-            f"lot {LOT} belongs to the order of record 7, which the event does not name"
+            f"lot {LOT} belongs to the order of record 7, but the event does not name that order"
             in answer["refused"][0]["cause"]
         )
         assert f"lot {LOT} belongs to the order of record 7, and not to {OTHER}" in answer["refused"][1]["cause"]
