@@ -215,7 +215,7 @@ def verify_consistency(
 
 
 def root_from_multiproof(size: int, leaves: Mapping[int, bytes], proof: Sequence[bytes]) -> bytes:
-    """Compute the root from leaf hashes, by index, and the subtree roots of a multiproof.
+    """Compute the root from a multiproof: the hashes of leaves, each under its index, and the roots of subtrees.
 
     Every element of the proof is used exactly once, else ProofError is raised. The time is proportional to the number
     of leaves times the logarithm of `size`, not to `size`, which an attacker may choose.

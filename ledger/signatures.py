@@ -59,7 +59,8 @@ class Signer(Protocol):
 
 
 def recover_address(digest: bytes, signature: Signature) -> Address:
-    """Return the address of the key that made `signature` over `digest`. Raises SigningError if no key can have."""
+    """Return the address of the key that made `signature` over `digest`. Raises SigningError if no key
+    can have made it."""
     check_digest(digest)
     compact = signature.to_bytes()[:64] + bytes([signature.y_parity])
     try:

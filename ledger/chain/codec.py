@@ -71,7 +71,7 @@ def verify_code(name: str, code: bytes, address: bytes) -> None:
     if not code:
         raise errors.WrongContractError(
             f"there is no contract at 0x{address.hex()}, address of {name}",
-            hint="check that the node is in sync and on the right network, and check the address in the deployment file",
+            hint="check that the node is in sync and on the right network, and the address in the deployment file",
         )
     if bytes(blank) != artifact.deployed:
         raise errors.WrongContractError(

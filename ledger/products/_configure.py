@@ -153,7 +153,7 @@ class Configuration:
 
     @property
     def lead_hours(self) -> int | None:
-        """The hours that the chosen values add until a piece is ready. They wait at the same time, so the longest counts.
+        """The hours that the chosen values add until a piece is ready. They wait at the same time: the longest counts.
         None where no value states hours."""
         return max((one.lead_hours for one in self._choices() if one.lead_hours is not None), default=None)
 

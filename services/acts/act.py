@@ -132,7 +132,7 @@ class Field:
 
     @property
     def document(self) -> str:
-        """The member that has the document, for a file with claims."""
+        """The member with the document: the parent of the target if that is a file with claims, else the target."""
         return self.target.rpartition(".")[0] if self.kind is Kind.CLAIMS else self.target
 
     @property

@@ -404,7 +404,7 @@ def verify_gateway_url(url: str) -> None:
     ):
         raise TrustError(
             f"{url[:80]!a} is not the URL of a gateway",
-            hint="give https://, the host and perhaps a port, and no path; http:// is for the loopback only",
+            hint="give https://HOST or https://HOST:PORT, without a path; http:// is for the loopback alone",
         )
 
 

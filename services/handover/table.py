@@ -251,7 +251,7 @@ class Gets(enum.Enum):
 
 @dataclass(slots=True)
 class Allowance:
-    """What one hand-over may have."""
+    """The data that one hand-over may contain."""
 
     gets: frozenset[Gets]
     names: set[bytes] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""A certificate for the gateway of a home, and the authority that issues it, for networks whose devices know none.
+"""A TLS certificate for the gateway of a home, and the authority that issues it, for networks without an authority.
 
 The authority can vouch for one name: its certificate is constrained to it (RFC 5280, 4.2.1.10), so that devices and
 partners who trust it trust it for nothing else, even if its key is stolen. TLS.md says who has to trust it, and how.

@@ -65,7 +65,7 @@ def parse_consortium(data: bytes) -> Consortium:
         if (form, version) != (_CONSORTIUM_FORMAT, _CONSORTIUM_VERSION):
             raise TrustError(f"not a {_CONSORTIUM_FORMAT} file of version {_CONSORTIUM_VERSION}")
         if not (isinstance(name, str) and isinstance(chain_url, str) and isinstance(engine, str)):
-            raise TrustError("name, chain_url and engine are not strings")
+            raise TrustError("name, chain_url or engine is not a string")
         if not isinstance(gateway, str) or not isinstance(deployment, Mapping):
             raise TrustError("gateway is not a string, or deployment not an object")
         document.verify_name(name)

@@ -143,7 +143,7 @@ class OpcuaNode(_Part):
     @model_validator(mode="after")
     def _leave_reserved(self) -> OpcuaNode:
         if self.name == "opcua":
-            raise ValueError("data.opcua holds node and scale: choose another name")
+            raise ValueError("the name opcua is taken: data.opcua holds the node and the scale; choose another name")
         return self
 
 

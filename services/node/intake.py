@@ -117,7 +117,7 @@ class LotUnrecordedError(OrderUnknownError):
 
 
 class Lots:
-    """Threads may share it: the door asks, and so does the certifier."""
+    """Lots as the ledger has them. Safe to share between threads: intake and certifier both ask."""
 
     def __init__(self, store: Store, *, asks: bool = True) -> None:
         """`asks`: whether the node reaches the contract; one that sends through a relay does not."""

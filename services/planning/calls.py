@@ -178,8 +178,8 @@ def build_call(
 
 
 def find_open_orders(tables: PlanningTables, coordinator: int, now_s: int) -> list[tuple[OrderRow, str]]:
-    """The orders that a call can be made for, by when they are due, each with why it cannot be called for; empty if it
-    can. Those whose operations are all assigned are left out."""
+    """The orders with operations that nobody is assigned to, by due date. Beside each stands the reason why no call for
+    offers can be made for it, empty if one can."""
     grid = build_grid(now_s, 60, 1)
     found = []
     for state in (OrderState.ACCEPTED, OrderState.IN_PRODUCTION):

@@ -218,7 +218,7 @@ class PlanningTables:
         """Where the plans for a call are, in their order. Raises NotFoundError."""
         leaf = self.planning.leaf(self.latest_row(call).leaf)
         if leaf is None:
-            raise PlanningError("the entry of the plan is not here", hint="restore the database from a backup")
+            raise PlanningError("the home lacks the entry of the plan", hint="restore the database from a backup")
         return self.stream_of(leaf.stream, owner)
 
     def unanchored(self, stream: OwnStream) -> Sealed | None:

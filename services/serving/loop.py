@@ -129,7 +129,7 @@ LATE_S = 120.0
 
 
 class Loop:
-    """Repeats a step, which returns the seconds until the next one, in a thread. A step that raises is repeated after
+    """Repeats a step in a thread. The step returns the seconds until its next run; if it raises, it is run again after
     `retry_s`. A step must be safe to cut off, because a thread that does not stop in time is abandoned."""
 
     def __init__(

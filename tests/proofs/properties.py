@@ -174,6 +174,18 @@ PROPERTIES = (
         ),
     ),
     Property(
+        "MulticallProof",
+        "check_multicallIsItsCallsOneByOne",
+        Mutant(
+            "history/History.sol",
+            "ERC2771Context, Multicall {\n",
+            "ERC2771Context, Multicall {\n    function multicall(bytes[] calldata data) external override "
+            "returns (bytes[] memory results) {\n        results = new bytes[](data.length);\n        "
+            "for (uint256 i; i < data.length; ++i) (, results[i]) = address(this).delegatecall(data[i]);\n    }\n\n",
+            "a batch goes on after a call that failed",
+        ),
+    ),
+    Property(
         "DeliveryProof",
         "check_deliveryNeedsTheQuantity",
         Mutant(

@@ -39,7 +39,7 @@ T = TypeVar("T", bound=Lot | Order | OpenedStream | RegisteredMachine)
 
 
 class Home:
-    """A command at work: its gateway, and the things that its user names.
+    """The surroundings of a running command: its home, its gateway, and the things that its user names.
 
     Each name is an identifier in any spelling, its last part ("A0006R", "LATHE-2"), or a subject or number. Methods
     raise NotFoundError if nothing is called so, and InputError naming the candidates if several things are.

@@ -276,8 +276,8 @@ Text = Annotated[
     Query(
         min_length=1,
         max_length=MAX_TEXT,
-        description="An identifier in any spelling, its last part, what a code holds or a label prints, a subject, a "
-        "number, or a part of a company's name.",
+        description="The text to look for: an identifier in any spelling or its last part, the content of a scanned "
+        "code or a printed label, a subject, a number, or a part of a company's name.",
         examples=["A0001", examples.IDENTIFIER],
     ),
 ]

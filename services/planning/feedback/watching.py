@@ -142,7 +142,7 @@ class Watcher:
 
     def repair(self, machine: int, reason: str, *, overhauled: bool = False) -> Condition:
         """Notes that the owner mended a machine whose offers were withdrawn: it comes down by one rung, and its
-        verdicts decide about the rest. With `overhauled`, nothing is held against it any more, on whatever rung it stands.
+        verdicts decide about the rest. With `overhauled`, nothing is held against it any more, whatever its rung.
         Raises CauseRefusedError for a machine of another owner, or one that needs no repair."""
         condition = self._kept.condition(machine)
         if not self._owns(machine):

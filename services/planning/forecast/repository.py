@@ -44,5 +44,5 @@ class ForecastRepository:
         return sorted(self._rows.find(ForecastRow), key=lambda row: (-row.cut_block, -row.leaf_index, row.digest))
 
     def page(self, after: bytes | None, most: int) -> list[ForecastRow]:
-        """In the order of their digests, from behind one."""
+        """At most `most` forecasts in the order of their digests, those after `after` if it is given."""
         return self._rows.page(ForecastRow, "digest", after, most)

@@ -108,7 +108,7 @@ class Timeline:
                 self._add(place, choice, choice.windows[0][0])
 
     def place(self, number: int, path: Path) -> None:
-        """Add the path of a route, which must fit."""
+        """Add the path of a route. Its slots must be free."""
         self.paths[number] = path
         for choice, start in path:
             if choice.offer not in self._held:

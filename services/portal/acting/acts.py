@@ -77,8 +77,8 @@ class Staged:
         return found
 
     def asked(self, scene: things.Scene, parameters: Collection[str], seen: str | None) -> things.Asked:
-        """The values of the parameters that the operation's path has. `seen`: what a form that was sent says of the
-        thing."""
+        """The values of the parameters in the operation's path. `seen`: the state of the thing that a sent form was
+        made from."""
         found: dict[str, str | int] = {}
         if "subject" in parameters:
             row = scene.thing.row

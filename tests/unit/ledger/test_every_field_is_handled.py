@@ -565,7 +565,8 @@ LEFT_OUT: tuple[Reason, ...] = (
         "the contract finds it out",
         f"ledger/records {_ASKING}",
         "RevisionAccepted.awaited AssignmentProposed.owner AssignmentStarted.stream_size LotCommissioned.assignment "
-        "LotReworked.assignment LotAllocated.assignment *.from_ LotsUnpacked.custodian GateWaived.certificate "
+        "LotReworked.assignment LotAllocated.assignment CustodyReclaimed.from_ LotsUnpacked.custodian "
+        "GateWaived.certificate "
         "CertificateIssued.anchor_* CertificateUpheld.executed CertificateRefuted.executed OpeningDemanded.deadline "
         "Recovery*.effective_at OwnershipAccepted.previous ModelPublished.digest ModelPublished.code "
         "ParticipantAdmitted.admitted LotDeallocated.order OrderDelivered.count OrderDelivered.quantity "
@@ -637,13 +638,13 @@ LEFT_OUT: tuple[Reason, ...] = (
         "services/portal/templates",
         "*.leaf_hash *.anchor_size *.stream_size *.inputs.component *.components.component *.yield_* *.loss "
         "*.output_unit *.awaited *.disposition *.accepted *.lots_digest *.proposal *.offer Assignment*.assignment "
-        "Lot*.assignment Assignment*.stream Assignment*.leaf_index *.rework.operation *.transformation.operation",
+        "Lot*.assignment LotsUnpacked.custodian Assignment*.stream Assignment*.leaf_index *.rework.operation "
+        "*.transformation.operation",
     ),
     Reason(
         "the story of the lot or order tells it, in statements",
         "services/portal/templates",
-        "GateWaived.inspector OrderDelivered.count NoteRecorded.kind_ CustodyReclaimed.from_ LotsUnpacked.custodian "
-        "*.transformation.kind",
+        "GateWaived.inspector OrderDelivered.count NoteRecorded.kind_ CustodyReclaimed.from_ *.transformation.kind",
     ),
     Reason(
         "the list of participants shows who may sign now",

@@ -171,7 +171,7 @@ def test_the_only_record_of_a_key_goes_out_again_if_the_chain_lost_it(
         world.chain.node.wait(1)
     assert compare_outbox(world.chain, store, signer.address) is Standing.SET_BACK
     with pytest.raises(
-        LedgerSetBackError, match=f"records of key 0x{signer.address.hex()}, .*`millmark outbox reopen 0x"
+        LedgerSetBackError, match=f"records of key 0x{signer.address.hex()}.*`millmark outbox reopen 0x"
     ):
         verify_outbox(world.chain, store, signer.address)
     named = dataclasses.replace(world.chain.deployment, created_hash=b"\xee" * 32, genesis_hash=b"\xee" * 32)
