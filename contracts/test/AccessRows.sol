@@ -178,12 +178,10 @@ abstract contract AccessRows is Inspection {
 
     function _addOrderRows() internal {
         bytes32 placed = _place("placed", _terms(1));
-        bytes32 accepted = _acceptedOrder("accepted", _terms(1));
         _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), _terms(1))));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.acceptOrder, (placed, ROOT)));
-        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.rejectOrder, (placed, ROOT)));
         _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.cancelOrder, (placed, ROOT)));
-        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.cancelOrder, (accepted, ROOT)));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.cancelOrder, (placed, ROOT)));
         _add(buyer, Roles.BUYER, abi.encodeCall(IRevisions.proposeRevision, (placed, _terms(2))));
         _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IRevisions.proposeRevision, (placed, _terms(2))));
         _addAgreementRow(_acceptedOrder("revised by buyer", _terms(1)), buyer, coordinator, Roles.COORDINATOR);
@@ -401,7 +399,6 @@ abstract contract AccessRows is Inspection {
         _add(maker, roles, abi.encodeCall(ICustody.offerCustody, (_item(held, 0), carrier.id, ROOT)));
         uint40 offer = ledger.offerOf(offered).sequence;
         _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), offer, ROOT)));
-        _add(carrier, roles, abi.encodeCall(ICustody.acceptInPart, (_item(offered, 0), offer, 9, ROOT)));
         _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, offer, ROOT)));
         _add(maker, roles, abi.encodeCall(ICustody.withdrawCustody, (offered, ROOT)));
         bytes32 bad = _receive(maker, "bad", 10);

@@ -95,7 +95,7 @@ contract OrdersTest is OrderFixture {
         ledger.placeOrder(_hash("order"), terms);
     }
 
-    // ---- accepting, rejecting, cancelling ----
+    // ---- accepting, cancelling ----
 
     function test_acceptOrder() public check {
         _place("order", _terms(1));
@@ -108,19 +108,6 @@ contract OrdersTest is OrderFixture {
         ledger.acceptOrder(_order, ROOT);
     }
 
-    function test_rejectOrder() public check {
-        _place("order", _terms(1));
-        uint40 next = _expectRecord();
-        emit IOrders.OrderRejected(next, coordinator.id, _order, coordinator.key, _one(_order), ROOT);
-        _as(coordinator);
-        ledger.rejectOrder(_order, ROOT);
-        _assertOrder(_order, IOrders.OrderState.Rejected);
-        _refuse(coordinator, _stateWrong(IOrders.OrderState.Rejected));
-        ledger.rejectOrder(_order, ROOT);
-        _refuse(buyer, _stateWrong(IOrders.OrderState.Rejected));
-        ledger.cancelOrder(_order, ROOT);
-    }
-
     function test_onlyItsCoordinatorDecides() public check {
         _place("order", _terms(1));
         _setRoles(carrier, Roles.COORDINATOR);
@@ -128,7 +115,7 @@ contract OrdersTest is OrderFixture {
         _refuse(carrier, reason);
         ledger.acceptOrder(_order, ROOT);
         _refuse(carrier, reason);
-        ledger.rejectOrder(_order, ROOT);
+        ledger.cancelOrder(_order, ROOT);
         _refuse(buyer, _roleMissing(buyer, Roles.BUYER, Roles.COORDINATOR));
         ledger.acceptOrder(_order, ROOT);
     }
@@ -156,12 +143,19 @@ contract OrdersTest is OrderFixture {
         ledger.cancelOrder(_order, ROOT);
     }
 
-    function test_coordinatorCancelsOnlyWhatItAccepted() public check {
+    function test_coordinatorDeclinesByCancelling() public check {
         _place("order", _terms(1));
-        _refuse(coordinator, _partyWrong(coordinator.id, buyer.id));
-        ledger.cancelOrder(_order, ROOT);
+        uint40 next = _expectRecord();
+        emit IOrders.OrderCancelled(next, coordinator.id, _order, coordinator.key, _one(_order), ROOT);
         _as(coordinator);
+        ledger.cancelOrder(_order, ROOT);
+        _assertOrder(_order, IOrders.OrderState.Cancelled);
+        _refuse(coordinator, _stateWrong(IOrders.OrderState.Cancelled));
         ledger.acceptOrder(_order, ROOT);
+    }
+
+    function test_coordinatorCancelsWhatItAccepted() public check {
+        _acceptedOrder("order", _terms(1));
         _as(coordinator);
         ledger.cancelOrder(_order, ROOT);
         _assertOrder(_order, IOrders.OrderState.Cancelled);
@@ -176,7 +170,7 @@ contract OrdersTest is OrderFixture {
     function test_strangerDoesNotCancel() public check {
         _acceptedOrder("order", _terms(1));
         _setRoles(carrier, Roles.BUYER);
-        _refuse(carrier, _partyWrong(carrier.id, buyer.id));
+        _refuse(carrier, _partyWrong(carrier.id, coordinator.id));
         ledger.cancelOrder(_order, ROOT);
         _refuse(maker, _roleMissing(maker, Roles.MANUFACTURER, Roles.BUYER | Roles.COORDINATOR));
         ledger.cancelOrder(_order, ROOT);

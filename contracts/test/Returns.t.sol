@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {INotes} from "../src/interfaces/INotes.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Fixture} from "./Fixture.sol";
 
@@ -33,8 +34,6 @@ contract ReturnsTest is Fixture {
         bytes memory reason = abi.encodeWithSelector(ICustody.CustodyOfferWrong.selector, _lot, seen, standing);
         _refuse(carrier, reason);
         ledger.acceptCustody(_item(_lot, _order), seen, ROOT);
-        _refuse(carrier, reason);
-        ledger.acceptInPart(_item(_lot, _order), seen, 1, ROOT);
         _refuse(carrier, reason);
         ledger.declineCustody(_lot, seen, ROOT);
         _as(carrier);
@@ -69,25 +68,15 @@ contract ReturnsTest is Fixture {
 
     // ---- less than all ----
 
-    function test_acceptInPart() public check {
-        _offer(maker, _item(_lot, _order), carrier);
-        uint40 offer = ledger.offerOf(_lot).sequence;
-        _refuse(carrier, abi.encodeWithSelector(ICustody.CustodyPartWrong.selector, _lot, 100, 100));
-        ledger.acceptInPart(_item(_lot, _order), offer, 100, ROOT);
-        uint40 next = _expectRecord();
-        emit ICustody.CustodyAcceptedInPart(next, carrier.id, _lot, carrier.key, _one(_lot), offer, 97, LEAF);
-        _as(carrier);
-        ledger.acceptInPart(_item(_lot, _order), offer, 97, LEAF);
-        _assertLot(_lot, ILots.LotState.Held, carrier);
-        assertEq(ledger.lotOf(_lot).quantity, 100);
-    }
-
-    /// @dev The rest is split off and goes back, or is written off as lost.
+    /// @dev Who takes less than was offered takes all and says so; the rest is split off, and returned or written off.
     function test_theRestGoesBack() public check {
         _offer(maker, _item(_lot, _order), carrier);
         uint40 offer = ledger.offerOf(_lot).sequence;
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(ICustody.acceptCustody, (_item(_lot, _order), offer, ROOT));
+        calls[1] = abi.encodeCall(INotes.note, (_one(_lot), new bytes32[](1), 7, LEAF));
         _as(carrier);
-        ledger.acceptInPart(_item(_lot, _order), offer, 97, LEAF);
+        ledger.multicall(calls);
         _transform(
             carrier,
             _change(ILots.TransformationKind.Split, _order, _inputs(_lot, 3), _outputs("broken", 2, "missing", 1))
@@ -96,17 +85,6 @@ contract ReturnsTest is Fixture {
         _as(carrier);
         ledger.scrapLot(_lotName(carrier, "missing"), 1, ILots.Disposition.Lost, ROOT);
         assertEq(ledger.lotOf(_lot).quantity, 97);
-    }
-
-    function test_acceptInPartPassesTheGate() public check {
-        _pass(_lot, _order);
-        _offer(maker, _item(_lot, _order), buyer);
-        uint40 offer = ledger.offerOf(_lot).sequence;
-        _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotOffered.selector, _lot, buyer.id));
-        ledger.acceptInPart(_item(_lot, _order), offer, 97, LEAF);
-        _as(buyer);
-        ledger.acceptInPart(_item(_lot, _order), offer, 0, LEAF);
-        _assertLot(_lot, ILots.LotState.Held, buyer);
     }
 
     // ---- how a quantity leaves ----

@@ -124,7 +124,6 @@ HINTS = {
     "CustodyNotReclaimable": "wait until 14 days after the custodian was suspended or left",
     "CustodyNotTheMaker": "return it to the participant that brought it into the ledger",
     "CustodyOfferWrong": "look at the lot again, and name the offer that stands",
-    "CustodyPartWrong": "accept less than the lot's whole quantity, of a lot without contents",
     "CustodyReclaimForeign": "have the buyer or coordinator of its order sign, or a trustee that the registry's owner "
     "named: `millmark participants entrust`",
     "CustodyToSelf": "offer it to another company",

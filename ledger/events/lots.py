@@ -147,16 +147,6 @@ class CustodyAccepted(LedgerEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class CustodyAcceptedInPart(LedgerEvent):
-    """Custody of the whole lot passed; the taker states that less than that is in order."""
-
-    offer: records.RecordNumber
-    accepted: records.U40
-    """What is in order, in the lot's unit."""
-    reason_root: records.ClaimsRoot
-
-
-@dataclass(frozen=True, slots=True)
 class CustodyDeclined(LedgerEvent):
     offer: records.RecordNumber
     reason_root: records.ClaimsRoot

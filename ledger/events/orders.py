@@ -26,11 +26,6 @@ class OrderAccepted(LedgerEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRejected(LedgerEvent):
-    reason_root: records.ClaimsRoot
-
-
-@dataclass(frozen=True, slots=True)
 class OrderCancelled(LedgerEvent):
     reason_root: records.ClaimsRoot
 

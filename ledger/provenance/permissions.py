@@ -71,7 +71,7 @@ class Lots:
 
 
 _DEPTH, _MAX = MAX_TRACED.depth, MAX_TRACED.lots
-_TAKEN = ("CustodyAccepted", "CustodyAcceptedInPart", "CustodyReclaimed")
+_TAKEN = ("CustodyAccepted", "CustodyReclaimed")
 
 
 class Visibility:

@@ -183,7 +183,7 @@ def _visible(reader: Reader, rows: Collection[CertificateRow]) -> list[Certifica
 # What an order waits for, and whom: from the index, for one order or for many at once.
 
 _LIVE = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED)
-_CLOSED = (OrderState.REJECTED, OrderState.DELIVERED, OrderState.CANCELLED, OrderState.ENDED)
+_CLOSED = (OrderState.DELIVERED, OrderState.CANCELLED, OrderState.ENDED)
 _MADE = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
 _PROPOSALS = ("RevisionProposed", "RevisionAccepted", "EndProposed")
 _MAX_LOTS = 200

@@ -54,6 +54,8 @@ class NoteKind(enum.IntEnum):
     MAINTENANCE = 4
     LATER_FACT = 5
     """Something that became known after the lot had left: state of health, status of use, a repair elsewhere."""
+    COMPLAINT = 7
+    """What arrived is less than was offered, or other: by who accepted it."""
     ACKNOWLEDGEMENT = 8
     """On lots that a recall notice reaches, by whoever has them: the notices recorded so far were read, and are being
     acted upon."""
@@ -82,12 +84,11 @@ class OrderState(enum.IntEnum):
     NONE = 0
     PLACED = 1
     ACCEPTED = 2
-    REJECTED = 3
-    IN_PRODUCTION = 4
-    COMPLETED = 5
-    DELIVERED = 6
-    CANCELLED = 7
-    ENDED = 8
+    IN_PRODUCTION = 3
+    COMPLETED = 4
+    DELIVERED = 5
+    CANCELLED = 6
+    ENDED = 7
 
 
 class AssignmentState(enum.IntEnum):

@@ -9,7 +9,6 @@ from millmark.ledger.records._parts import Inference, Issued, Item, Measured, Re
 
 __all__ = [
     "AcceptCustody",
-    "AcceptInPart",
     "AllocateLot",
     "Anchor",
     "Challenge",
@@ -169,18 +168,6 @@ class AcceptCustody(LedgerRecord):
     offer: U40
     """Sequence of the offer: another offer of the same lot is not accepted."""
     claims_root: Bytes32
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptInPart(LedgerRecord):
-    """Accepts custody of the whole lot, and states that less than that is in order."""
-
-    event = "CustodyAcceptedInPart"
-    consignment: tuple[Item, ...]
-    offer: U40
-    accepted: U40
-    """What is in order of the first lot, in its unit."""
-    reason_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

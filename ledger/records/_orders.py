@@ -22,7 +22,6 @@ __all__ = [
     "ProposeAssignment",
     "ProposeEnd",
     "ProposeRevision",
-    "RejectOrder",
     "StartAssignment",
     "Supersede",
 ]
@@ -48,13 +47,6 @@ class AcceptOrder(LedgerRecord):
     event = "OrderAccepted"
     order: Bytes32
     claims_root: Bytes32
-
-
-@dataclass(frozen=True, slots=True)
-class RejectOrder(LedgerRecord):
-    event = "OrderRejected"
-    order: Bytes32
-    reason_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

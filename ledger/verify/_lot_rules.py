@@ -484,12 +484,6 @@ def _accepted(entry: Entry[lots.CustodyAccepted], state: State) -> None:
     _take_over(entry, state, entry.event.offer)
 
 
-def _accepted_in_part(entry: Entry[lots.CustodyAcceptedInPart], state: State) -> None:
-    lot = _take_over(entry, state, entry.event.offer)
-    # After withheld records, `quantity` is the most that can be left.
-    hold(entry.event.accepted < lot.quantity, entry, "all of it is accepted in part")
-
-
 def _declined(entry: Entry[lots.CustodyDeclined], state: State) -> None:
     _end_offer(_answered(entry, state, entry.event.offer))
 
@@ -607,7 +601,6 @@ CUSTODY_RULES = dict(
         on(lots.CustodyOffered, _offered),
         on(lots.ReturnOffered, _return_offered),
         on(lots.CustodyAccepted, _accepted),
-        on(lots.CustodyAcceptedInPart, _accepted_in_part),
         on(lots.CustodyDeclined, _declined),
         on(lots.CustodyWithdrawn, _withdrawn),
         on(lots.CustodyReclaimed, _reclaimed),

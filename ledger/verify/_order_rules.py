@@ -57,15 +57,9 @@ def _accepted(entry: Entry[orders.OrderAccepted], state: State) -> None:
     _by(entry, _order(entry, state).coordinator)
 
 
-def _rejected(entry: Entry[orders.OrderRejected], state: State) -> None:
-    _move(entry, state, (OrderState.PLACED,), OrderState.REJECTED)
-    _by(entry, _order(entry, state).coordinator)
-
-
 def _cancelled(entry: Entry[orders.OrderCancelled], state: State) -> None:
     order = _order(entry, state)
-    by_coordinator = order.state is OrderState.ACCEPTED and entry.participant == order.coordinator
-    hold(entry.participant == order.buyer or by_coordinator, entry, "not cancelled by who may")
+    hold(entry.participant in (order.buyer, order.coordinator), entry, "not cancelled by who may")
     _move(entry, state, (OrderState.PLACED, OrderState.ACCEPTED), OrderState.CANCELLED)
 
 
@@ -285,7 +279,6 @@ ORDER_RULES = dict(
     [
         on(orders.OrderPlaced, _placed),
         on(orders.OrderAccepted, _accepted),
-        on(orders.OrderRejected, _rejected),
         on(orders.OrderCancelled, _cancelled),
         on(orders.OrderCompleted, _completed),
         on(orders.OrderDelivered, _delivered),

@@ -10,7 +10,6 @@ from typing import Any
 from millmark.ledger.events import Event, certificates
 from millmark.ledger.events.lots import (
     CustodyAccepted,
-    CustodyAcceptedInPart,
     CustodyReclaimed,
     GateWaived,
     LotQuarantined,
@@ -197,13 +196,8 @@ def hands(verified: Verified, lot: Lot) -> Iterator[Statement]:
         named["by"] = verified.party(entry.participant)
         if isinstance(event, CustodyReclaimed):
             code, named["giver"] = "reclaimed", verified.party(event.from_)
-        elif isinstance(event, CustodyAccepted | CustodyAcceptedInPart):
+        elif isinstance(event, CustodyAccepted):
             code, named["giver"] = "handed_over", verified.party(verified.by_sequence[event.offer].participant)
-        if isinstance(event, CustodyAcceptedInPart):
-            whole = verified.state.lots[entry.histories[0]]
-            unit = Unit(whole.unit.rstrip(b"\0").decode("latin-1"))
-            code, named = "handed_over_in_part", {**named, "accepted": event.accepted, "unit": unit}
-            named["whole"] = verified.thing(whole.subject)
         yield say(code, lot.subject, (entry.sequence,), **named)
 
 
@@ -214,7 +208,7 @@ def _handovers(verified: Verified, name: bytes, since: int, until: int) -> Itera
         if not since < entry.sequence < until:
             continue
         event, inside = entry.event, entry.histories[0] != name
-        if isinstance(event, CustodyAccepted | CustodyAcceptedInPart | CustodyReclaimed):
+        if isinstance(event, CustodyAccepted | CustodyReclaimed):
             yield entry
         elif isinstance(event, LotsPacked) and inside:
             parent, packed = entry.histories[0], entry.sequence

@@ -51,10 +51,6 @@ _EMISSION = Field("emission", Kind.MANY, required=False, metavar="FACTOR=AMOUNT"
 )
 _ACCOUNTED = (_FACTORS, _LOCATION, _MARKET, _EMISSION)
 _SOME = Field("quantity", Kind.NUMBER, help="How much; by default all that is left.", least=1, example=1)
-_ACCEPTED = Field("accepted", Kind.NUMBER, help="How much of one lot is taken; the rest stays.", option="--only").but(
-    least=1, example=97
-)
-_WHY_NOT_ALL = REASON.but(required=False, help="With --only: why not all.")
 _PARTS_HELP = "What is built in; without a quantity, 1."
 _BUILT_IN = Field("components", Kind.MANY, required=False, option="--component", metavar="LOT=QUANTITY")
 _TRANSFORMED = (
@@ -88,6 +84,7 @@ _WAIVE_HELP = (
     "It holds for this lot as it is: not once that inspector certifies it again, or it is reworked. The lot's "
     "custodian may then lift that inspector's quarantine, and deliver the lot."
 )
+_COMPLAINT = "less than was offered, or other: millmark note {lot} --kind complaint --text WHAT"
 _ONWARD = "millmark custody offer {lot} --to COMPANY, or if it was made for you: millmark orders confirm ORDER {lot}"
 _ALLOCATE = "Allocate a lot of no order to an order"
 _SCRAP = "Take some of a lot out for good: scrapped, exported, sold, lost or recycled"
@@ -221,15 +218,10 @@ ACTS = (
     .command(
         "custody accept",
         "pallet-1",
-        fields=(CONSIGNMENT, OFFER, _ACCEPTED.but(required=False), _WHY_NOT_ALL, CLAIMS),
         each=True,
     )
     .helps("Accept lots that are offered to you, each with all that is packed in it.")
-    .says("lot {lot}{packed} is yours", _ONWARD)
-    .form(moves=True),
-    _moved("acceptInPart", "/v1/custody/accept-in-part", "Accept offered lots, of which some are missing or bad")
-    .asks(CONSIGNMENT, OFFER, _ACCEPTED, REASON)
-    .without_command("`custody accept --only` does it")
+    .says("lot {lot}{packed} is yours", _ONWARD, _COMPLAINT)
     .form(moves=True),
     _lot("declineCustody", "custody/decline", "Decline an offered lot", HOLDERS)
     .asks(OFFER, REASON)

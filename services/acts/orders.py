@@ -117,18 +117,13 @@ ACTS = (
         "millmark assignments propose {order} --operation 1 --machine NUMBER, of `millmark machines list`",
     )
     .form(),
-    _order("rejectOrder", "reject", "Reject an order", _COORDINATOR)
-    .asks(REASON)
-    .command("orders reject", "order-7 --reason 'no capacity before May'")
-    .helps("Reject an order as its coordinator.")
-    .says("order {order} is rejected")
-    .form(grave=True),
     _order("cancelOrder", "cancel", "Cancel an order", _PARTIES)
     .asks(REASON)
     .command("orders cancel", "order-7 --reason 'ordered twice'")
-    .helps("Cancel an order on which no work has begun.")
+    .helps("Cancel an order on which no work has begun, or decline one as its coordinator.")
     .says("order {order} is cancelled")
-    .form(grave=True),
+    .form(grave=True)
+    .form(called="declineOrder", grave=True),
     _order("proposeRevision", "revisions", "Propose a revision of an order", _PARTIES)
     .shows(terms=_TERMS)
     .command("orders revise", "order-7 --due 2027-01-15", fields=_REVISED)

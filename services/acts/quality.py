@@ -181,7 +181,8 @@ ACTS = (
     .form(_NOTED, _TEXT, called="recallNotice", opens="cases", grave=True, **_note(NoteKind.RECALL_NOTICE))
     .form(_NOTED, _TEXT.but(required=False), called="acknowledgeNotice", **_note(NoteKind.ACKNOWLEDGEMENT))
     .form(_NOTED, _TEXT, called="resolveNotice", **_note(NoteKind.RESOLUTION))
-    .form(_NOTED, _TEXT, called="closeCase", grave=True, **_note(NoteKind.RESOLUTION)),
+    .form(_NOTED, _TEXT, called="closeCase", grave=True, **_note(NoteKind.RESOLUTION))
+    .form(_TEXT, called="complain", about=About.LOT, states={"kind": int(NoteKind.COMPLAINT)}),
     _new("objectToRecovery", "/v1/recovery/objection", "Object to the recovery of your company's keys", None)
     .without_command("by whichever key there is: `millmark keys object`")
     .form(grave=True),

@@ -248,7 +248,7 @@ class State(enum.StrEnum):
     PARTIAL = "partial"
     """The recipient's gateway has kept it, without the order's document, which had not arrived here. It follows."""
     OVER = "over"
-    """It is not due any more: the offer was declined, the order rejected."""
+    """It is not due any more: the offer was declined, the order cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

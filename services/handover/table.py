@@ -135,7 +135,7 @@ OFFERS = What.OFFER, What.WITHDRAWAL
 
 def order_stands(rows: Rows, record: RecordRow) -> bool:
     order = rows.get(OrderRow, record.subject)
-    return order is not None and order.state not in (OrderState.REJECTED, OrderState.CANCELLED)
+    return order is not None and order.state is not OrderState.CANCELLED
 
 
 def assignment_stands(rows: Rows, record: RecordRow) -> bool:
@@ -154,7 +154,7 @@ def offer_stands(rows: Rows, record: RecordRow) -> bool:
     to = {one.to_participant for one in rows.find(CustodyChangeRow, sequence=record.sequence)}
     later = [one for one in rows.find(CustodyChangeRow, lot=record.subject) if one.sequence > record.sequence]
     first = min(later, key=lambda one: one.sequence, default=None)
-    return first is not None and first.kind.startswith("CustodyAccepted") and first.to_participant in to
+    return first is not None and first.kind == "CustodyAccepted" and first.to_participant in to
 
 
 def always(_rows: Rows, _record: RecordRow) -> bool:
@@ -196,6 +196,20 @@ def makers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
         return set()
     works = {row.assignment for row in rows.among(LotRow, "subject", _named(rows, record))}
     return {row.owner for row in rows.among(AssignmentRow, "sequence", works)}
+
+
+def givers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
+    """Who handed the lots of a complaint over to who complains: the last time before it, lot by lot."""
+    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.COMPLAINT:
+        return set()
+    taken = rows.among(CustodyChangeRow, "lot", _named(rows, record))
+    mine = [
+        one
+        for one in taken
+        if one.kind == "CustodyAccepted" and one.to_participant == record.participant and one.sequence < record.sequence
+    ]
+    last = {one.lot: one for one in sorted(mine, key=lambda one: one.sequence)}
+    return {one.from_participant for one in last.values()}
 
 
 def _named(rows: Rows, record: RecordRow) -> set[bytes]:
@@ -524,7 +538,7 @@ TABLE: tuple[Entry, ...] = (
         stands=offer_stands,
     ),
     Entry(
-        ("CustodyAccepted", "CustodyAcceptedInPart"),
+        ("CustodyAccepted",),
         "the custodian before",
         "who accepted",
         _LOTS - {Gets.RECORD_DOCUMENT},
@@ -553,6 +567,13 @@ TABLE: tuple[Entry, ...] = (
         "who recorded the notice",
         {Gets.RECORD_DOCUMENT},
         authors,
+    ),
+    Entry(
+        ("NoteRecorded",),
+        "who complains of lots that it accepted",
+        "who handed them over",
+        {Gets.RECORD_DOCUMENT},
+        givers,
     ),
     Entry(
         ("StreamAnchored",),

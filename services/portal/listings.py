@@ -89,7 +89,7 @@ def _of_lot(lot: Lot, principal: Principal, *, recallable: bool) -> Iterator[Lot
 # What each task is about, and the acts that do it: for the work list, and for what an order waits for.
 
 TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
-    Task.ACCEPT_ORDER: (About.ORDER, ("acceptOrder", "rejectOrder")),
+    Task.ACCEPT_ORDER: (About.ORDER, ("acceptOrder", "declineOrder")),
     Task.AGREE_REVISION: (About.ORDER, ("acceptRevision",)),
     Task.AGREE_END: (About.ORDER, ("endOrder",)),
     Task.SEND_BACK: (About.LOT, ("returnLot", "releaseLot")),
@@ -101,7 +101,7 @@ TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.START_WORK: (About.ASSIGNMENT, ("startAssignment",)),
     Task.FINISH_WORK: (About.ASSIGNMENT, ("finishAssignment",)),
     Task.INSPECT: (About.LOT, ("certifyLot",)),
-    Task.ACCEPT_CUSTODY: (About.LOT, ("acceptCustody", "acceptInPart", "declineCustody")),
+    Task.ACCEPT_CUSTODY: (About.LOT, ("acceptCustody", "declineCustody")),
     Task.ACCEPT_RETURN: (About.LOT, ("acceptCustody", "declineCustody")),
     Task.COMPLETE_ORDER: (About.ORDER, ("completeOrder",)),
     Task.HAND_OVER: (About.LOT, ("offerCustody",)),

@@ -76,7 +76,6 @@ class _Meter:
         buyer, coordinator = self._consortium.buyer, self._consortium.coordinator
         self._orders = self._place()
         self._measure(coordinator, [kinds.AcceptOrder(order, ROOT) for order in self._orders])
-        self._measure(coordinator, [kinds.RejectOrder(order, ROOT) for order in self._place()])
         self._measure(buyer, [kinds.CancelOrder(order, ROOT) for order in self._place()])
         self._revise()
 
@@ -296,8 +295,7 @@ class _Meter:
         lots = [lot for _, lot in names]
         single = [(kinds.Item(lot, NOTHING),) for lot in lots]
         offers = self._offer(maker, carrier, single)
-        short = zip(single, offers, strict=True)
-        self._measure(carrier, [kinds.AcceptInPart(items, offer, 1, ROOT) for items, offer in short])
+        self._accept(carrier, single, offers)
         self._measure(carrier, [kinds.QuarantineLot(lot, NOTHING, ROOT) for lot in lots])
         self._measure(carrier, [kinds.ReturnLot(lot, maker.number, value, ROOT) for value, lot in names])
         loads = self._load(carrier)

@@ -334,7 +334,7 @@ def another_digest(content: Content, rng: Random) -> bool | None:
     return None
 
 
-_TAKEN = ("CustodyAccepted", "CustodyAcceptedInPart", "CustodyReclaimed")
+_TAKEN = ("CustodyAccepted", "CustodyReclaimed")
 
 
 def _latest(content: Content, rng: Random) -> int | None:

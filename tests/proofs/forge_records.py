@@ -220,14 +220,14 @@ def _withhold(content: Content, sequence: int, withheld: WithheldRecord) -> None
 
 
 _BY_SEVERAL = (
-    "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
+    "OrderPlaced", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
     "LotsTransformed", "LotQuarantined", "CertificateIssued", "CertificateUpheld", "CertificateRefuted",
     "OpeningDemanded", "NoteRecorded",
 )  # fmt: skip
 _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, determined by earlier records."""
 _REPEATABLE = (
-    "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
+    "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
     "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded", "NoteRecorded",
     "GateWaived",
 )  # fmt: skip
@@ -594,7 +594,7 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
 def another_giver(content: Content, rng: Random) -> bool | None:
     """Custody is reclaimed from a participant that did not have it, or offered to an unknown participant; or another
     offer is accepted than the one that stands."""
-    record = _of(content, rng, "CustodyAccepted", "CustodyAcceptedInPart", "CustodyOffered", "CustodyReclaimed")
+    record = _of(content, rng, "CustodyAccepted", "CustodyOffered", "CustodyReclaimed")
     if record is None:
         return False
     member = {"CustodyOffered": "to", "CustodyReclaimed": "from_"}.get(record.kind, "offer")

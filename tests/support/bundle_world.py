@@ -34,7 +34,6 @@ from millmark.ledger.records import (
     ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
-    AcceptInPart,
     AcceptKey,
     AcceptOrder,
     AcceptRevision,
@@ -85,7 +84,6 @@ from millmark.ledger.records import (
     RegisterMachine,
     RegisterModel,
     Reinstate,
-    RejectOrder,
     ReleaseLot,
     ReturnLot,
     RevokeCertificate,
@@ -469,7 +467,8 @@ def _send_back(world: BundleWorld) -> None:
     maker, carrier, crate = world.maker, world.consortium.carrier, world.lots["crate"]
     items = (Item(crate, NOTHING),)
     [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
-    world.act(carrier, AcceptInPart(items, offer, 3, world.document({"reason": "one is missing"})))
+    complaint = Note((crate,), (NOTHING,), NoteKind.COMPLAINT, world.document({"text": "one is missing"}))
+    world.act(carrier, AcceptCustody(items, offer, NOTHING), complaint)
     world.act(carrier, ScrapLot(crate, 1, Disposition.LOST, NOTHING))
     world.act(carrier, QuarantineLot(crate, NOTHING, world.document({"reason": "wet"})))
     identity = world.identities[crate]
@@ -664,11 +663,11 @@ def _finish(world: BundleWorld) -> None:
 
 def _refused_orders(world: BundleWorld) -> None:
     buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
-    for name in ("rejected", "cancelled"):
+    for name in ("declined", "cancelled"):
         identity = world.named(SubjectKind.ORDER, buyer, name)
         world.act(buyer, PlaceOrder(hash_of(identity), _terms(world, name, 2)))
         world.orders[name] = identity.subject
-    world.act(coordinator, RejectOrder(world.orders["rejected"], NOTHING))
+    world.act(coordinator, CancelOrder(world.orders["declined"], NOTHING))
     world.act(buyer, CancelOrder(world.orders["cancelled"], NOTHING))
 
 

@@ -551,10 +551,10 @@ class FakeLedger:
         elif entry.state is LotState.OFFERED:
             entry.state, entry.counterparty = LotState.HELD, 0
 
-    def take(self, lot: bytes, *, in_part: bool = False) -> None:
+    def take(self, lot: bytes) -> None:
         """Accepts the offered custody."""
         entry, to = self.lots[lot], self._asked(lot)
-        self._ledger("CustodyAcceptedInPart" if in_part else "CustodyAccepted", to, lot, offer=entry.offer)
+        self._ledger("CustodyAccepted", to, lot, offer=entry.offer)
         self._end_offer(entry)
         entry.custodian = to
 

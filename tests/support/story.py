@@ -424,9 +424,9 @@ def delivered(story: Story) -> None:
     story.record("RecordSuperseded", BUYER, ORDER, superseded=1)
 
 
-def rejected(story: Story) -> None:
+def declined(story: Story) -> None:
     story.place(ORDER)
-    story.record("OrderRejected", COORDINATOR, ORDER)
+    story.record("OrderCancelled", COORDINATOR, ORDER)
 
 
 def cancelled(story: Story) -> None:
@@ -475,7 +475,7 @@ def handed_over(story: Story) -> None:
     story.offer(A)
     story.on_lot("CustodyWithdrawn", A)
     story.offer(A)
-    story.on_lot("CustodyAcceptedInPart", A, by=CARRIER, offer=story.offers[A], accepted=9)
+    story.take(A, by=CARRIER)
     story.on_lot("LotQuarantined", A, by=CARRIER)
     story.send_back(A)
     story.take(A, by=MAKER)
@@ -507,7 +507,7 @@ def opened(story: Story) -> None:
 
 
 HISTORIES = (
-    delivered, rejected, cancelled, revised, ended, reworked, split_and_merged, handed_over, packed, waived, opened,
+    delivered, declined, cancelled, revised, ended, reworked, split_and_merged, handed_over, packed, waived, opened,
 )  # fmt: skip
 
 

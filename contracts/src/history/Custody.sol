@@ -55,17 +55,6 @@ abstract contract Custody is Verdicts, ICustody {
     }
 
     /// @inheritdoc ICustody
-    function acceptInPart(Item[] calldata consignment, uint40 offer, uint40 accepted, bytes32 reasonRoot) external {
-        Actor memory actor = _actor(Roles.HOLDER);
-        _accept(consignment, offer, actor);
-        bytes32 lot = consignment[0].lot;
-        uint40 quantity = _lots[lot].quantity;
-        if (accepted >= quantity) revert CustodyPartWrong(lot, quantity, accepted);
-        bytes memory data = abi.encode(actor.key, _touching(lot), offer, accepted, reasonRoot);
-        _recordOne(CustodyAcceptedInPart.selector, actor, lot, data);
-    }
-
-    /// @inheritdoc ICustody
     function declineCustody(bytes32 lot, uint40 offer, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.HOLDER);
         (ILots.Lot storage entry, ILots.LotState state) = _offeredTo(lot, offer, actor);

@@ -40,22 +40,11 @@ abstract contract Orders is Terms, IOrders {
     }
 
     /// @inheritdoc IOrders
-    function rejectOrder(bytes32 order, bytes32 reasonRoot) external {
-        Actor memory actor = _actor(Roles.COORDINATOR);
-        _asCoordinator(order, actor, OrderState.Placed).state = OrderState.Rejected;
-        _recordRoot(OrderRejected.selector, actor, order, reasonRoot);
-    }
-
-    /// @inheritdoc IOrders
     function cancelOrder(bytes32 order, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
         Order storage entry = _existingOrder(order);
         if (entry.state != OrderState.Placed && entry.state != OrderState.Accepted) {
             revert OrderStateWrong(order, entry.state);
-        }
-        bool byCoordinator = entry.state == OrderState.Accepted && actor.participant == entry.coordinator;
-        if (actor.participant != entry.buyer && !byCoordinator) {
-            revert OrderPartyWrong(order, actor.participant, entry.buyer);
         }
         _partsOf(order, entry, 0, actor);
         entry.state = OrderState.Cancelled;

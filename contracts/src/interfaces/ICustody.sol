@@ -51,18 +51,6 @@ interface ICustody {
         uint40 offer,
         bytes32 claimsRoot
     );
-    /// @notice Custody of the whole lot passed, and the taker states that less than that is in order.
-    /// @param accepted What is in order, in the lot's unit.
-    event CustodyAcceptedInPart(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        uint40 offer,
-        uint40 accepted,
-        bytes32 reasonRoot
-    );
     event CustodyDeclined(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -101,7 +89,6 @@ interface ICustody {
     /// @notice The offer that stands is another one than the one given.
     error CustodyOfferWrong(bytes32 lot, uint40 offer, uint40 standing);
     /// @notice Only a quantity below the lot's is accepted in part.
-    error CustodyPartWrong(bytes32 lot, uint40 quantity, uint40 accepted);
     /// @notice A quarantined lot goes back to its maker only, who is known by the identifier's hash.
     error CustodyNotTheMaker(bytes32 lot, uint32 to);
     /// @notice The custodian may act, or has been able to until less than 14 days ago. `inactiveSince` is 0 when it may act.
@@ -134,14 +121,10 @@ interface ICustody {
     /// @param identifierHash What the lot's subject was derived from, with the maker's number.
     function returnLot(bytes32 lot, uint32 to, bytes32 identifierHash, bytes32 claimsRoot) external;
     /// @notice Takes custody of what was offered; the gates of all orders in it must be open for the caller. Any role but
-    /// AUDITOR.
+    /// AUDITOR. Who finds less than was offered, or damage, says so in a note of kind complaint in the same transaction, then
+    /// splits that off and returns or scraps it.
     /// @param offer The sequence of the offer's record: another offer of the same lot is not accepted.
     function acceptCustody(Item[] calldata consignment, uint40 offer, bytes32 claimsRoot) external;
-    /// @notice As acceptCustody, with the statement that only a part is in order: a shortage, or damage. Custody of all of it
-    /// passes; what is missing or bad is then split off, and returned or scrapped. Any role but AUDITOR.
-    /// @param accepted Of the first lot, in its unit: less than its quantity; 0 for nothing at all.
-    /// @param reasonRoot Claims root of what is wrong.
-    function acceptInPart(Item[] calldata consignment, uint40 offer, uint40 accepted, bytes32 reasonRoot) external;
     /// @notice Refuses an offer. To whom it was made, any role but AUDITOR.
     function declineCustody(bytes32 lot, uint40 offer, bytes32 reasonRoot) external;
     /// @notice Takes an offer back. The custodian, any role but AUDITOR.

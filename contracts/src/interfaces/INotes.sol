@@ -32,6 +32,6 @@ interface INotes {
     /// @param grounds For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash by
     /// which it was made, for a party of its order that order; otherwise not looked at, 0.
     /// @param kind What sort of note it is. 1 observation, 2 recall notice, 3 calibration, 4 maintenance, 5 later fact, 6
-    /// correction of a document, 7 claim; others as the consortium agrees, never 0.
+    /// correction of a document, 7 complaint; others as the consortium agrees, never 0.
     function note(bytes32[] calldata subjects, bytes32[] calldata grounds, uint16 kind, bytes32 claimsRoot) external;
 }

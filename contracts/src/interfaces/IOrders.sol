@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 /// @title Orders: what a buyer wants, from whom, and who must have inspected it
-/// @notice Placed -> Accepted | Rejected; Accepted -> InProduction -> Completed -> Delivered; Placed or Accepted ->
+/// @notice Placed -> Accepted; Accepted -> InProduction -> Completed -> Delivered; Placed or Accepted ->
 /// Cancelled; InProduction or Completed -> Ended. Production begins with the first assignment that starts, and goes on
 /// from Completed with another assignment or operation.
 /// A side is gone when it no longer has the role of its part: the buyer BUYER, the coordinator COORDINATOR. The other one
@@ -12,7 +12,6 @@ interface IOrders {
         None,
         Placed,
         Accepted,
-        Rejected,
         InProduction,
         Completed,
         Delivered,
@@ -73,14 +72,6 @@ interface IOrders {
         bytes32[] histories,
         bytes32 claimsRoot
     );
-    event OrderRejected(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        bytes32 reasonRoot
-    );
     event OrderCancelled(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -134,9 +125,7 @@ interface IOrders {
     function placeOrder(bytes32 identifierHash, OrderTerms calldata terms) external returns (bytes32 order);
     /// @notice The coordinator takes a placed order on. COORDINATOR.
     function acceptOrder(bytes32 order, bytes32 claimsRoot) external;
-    /// @notice The coordinator declines a placed order. COORDINATOR.
-    function rejectOrder(bytes32 order, bytes32 reasonRoot) external;
-    /// @notice Ends an order before production. Its buyer (BUYER), or once accepted its coordinator (COORDINATOR).
+    /// @notice Ends an order before production: its buyer (BUYER), or its coordinator (COORDINATOR), who declines it so.
     function cancelOrder(bytes32 order, bytes32 reasonRoot) external;
     /// @notice Declares an order complete. Its coordinator, COORDINATOR.
     function completeOrder(bytes32 order, bytes32 claimsRoot) external;

@@ -47,12 +47,9 @@ abstract contract Custodians is Logistics {
         uint40 number = _chance(95) ? standing.sequence : uint40(_below(20));
         uint256 draw = _below(100);
         bytes memory data = abi.encodeCall(ICustody.acceptCustody, (_consignment(lot), number, ROOT));
-        if (draw < 15) {
-            uint40 accepted = _small(0, ledger.lotOf(lot).quantity);
-            data = abi.encodeCall(ICustody.acceptInPart, (_consignment(lot), number, accepted, ROOT));
-        } else if (draw < 27) {
+        if (draw < 12) {
             data = abi.encodeCall(ICustody.declineCustody, (lot, number, ROOT));
-        } else if (draw < 39) {
+        } else if (draw < 24) {
             data = abi.encodeCall(ICustody.withdrawCustody, (lot, ROOT));
             _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
             return;
@@ -157,15 +154,14 @@ abstract contract Custodians is Logistics {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function custodyKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](9);
+        kinds = new bytes32[](8);
         kinds[0] = ICustody.CustodyOffered.selector;
         kinds[1] = ICustody.CustodyAccepted.selector;
-        kinds[2] = ICustody.CustodyAcceptedInPart.selector;
-        kinds[3] = ICustody.CustodyDeclined.selector;
-        kinds[4] = ICustody.CustodyWithdrawn.selector;
-        kinds[5] = ICustody.CustodyReclaimed.selector;
-        kinds[6] = IRegistry.TrusteeNamed.selector;
-        kinds[7] = ICustody.ReturnOffered.selector;
-        kinds[8] = IGates.GateWaived.selector;
+        kinds[2] = ICustody.CustodyDeclined.selector;
+        kinds[3] = ICustody.CustodyWithdrawn.selector;
+        kinds[4] = ICustody.CustodyReclaimed.selector;
+        kinds[5] = IRegistry.TrusteeNamed.selector;
+        kinds[6] = ICustody.ReturnOffered.selector;
+        kinds[7] = IGates.GateWaived.selector;
     }
 }

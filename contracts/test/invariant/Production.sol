@@ -64,11 +64,9 @@ abstract contract Production is Draw {
             _record(_keyOf(stored.buyer), abi.encodeCall(IOrders.confirmDelivery, (order, lots, ROOT)));
         } else if (stored.state == IOrders.OrderState.Placed && move < 80) {
             _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.acceptOrder, (order, ROOT)));
-        } else if (move < 88) {
+        } else if (move > 87 || _chance(30)) {
             uint32 party = _chance(50) ? buyer.id : coordinator.id;
-            if (_chance(30)) _record(_keyOf(party), abi.encodeCall(IOrders.cancelOrder, (order, ROOT)));
-        } else {
-            _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.rejectOrder, (order, ROOT)));
+            _record(_keyOf(party), abi.encodeCall(IOrders.cancelOrder, (order, ROOT)));
         }
     }
 
@@ -372,7 +370,7 @@ abstract contract Production is Draw {
 
     /// @notice The kinds of records that these actions make, see Reach.t.sol.
     function productionKinds() public pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](40);
+        kinds = new bytes32[](39);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -386,32 +384,31 @@ abstract contract Production is Draw {
         kinds[10] = IRegistry.ModelWithdrawn.selector;
         kinds[11] = IOrders.OrderPlaced.selector;
         kinds[12] = IOrders.OrderAccepted.selector;
-        kinds[13] = IOrders.OrderRejected.selector;
-        kinds[14] = IOrders.OrderCancelled.selector;
-        kinds[15] = IRevisions.RevisionProposed.selector;
-        kinds[16] = IRevisions.RevisionAccepted.selector;
-        kinds[17] = IOrders.OrderCompleted.selector;
-        kinds[18] = IOrders.OrderDelivered.selector;
-        kinds[19] = IAssignments.AssignmentProposed.selector;
-        kinds[20] = IAssignments.AssignmentAccepted.selector;
-        kinds[21] = IAssignments.AssignmentDeclined.selector;
-        kinds[22] = IAssignments.AssignmentStarted.selector;
-        kinds[23] = IAssignments.AssignmentFinished.selector;
-        kinds[24] = IAssignments.AssignmentCancelled.selector;
-        kinds[25] = IEvidence.StreamOpened.selector;
-        kinds[26] = IEvidence.StreamAnchored.selector;
-        kinds[27] = IRegistry.ModelPublished.selector;
-        kinds[28] = IRegistry.KeyChanged.selector;
-        kinds[29] = IRegistry.RecoveryProposed.selector;
-        kinds[30] = IRegistry.RecoveryObjected.selector;
-        kinds[31] = IRegistry.RecoveryOverruled.selector;
-        kinds[32] = IRegistry.RecoveryAccepted.selector;
-        kinds[33] = IRegistry.ParticipantDeparted.selector;
-        kinds[34] = IRegistry.NameKeySet.selector;
-        kinds[35] = IRegistry.Published.selector;
-        kinds[36] = IRegistry.ModelOpened.selector;
-        kinds[37] = IRegistry.ModelRetired.selector;
-        kinds[38] = IRevisions.EndProposed.selector;
-        kinds[39] = IRevisions.OrderEnded.selector;
+        kinds[13] = IOrders.OrderCancelled.selector;
+        kinds[14] = IRevisions.RevisionProposed.selector;
+        kinds[15] = IRevisions.RevisionAccepted.selector;
+        kinds[16] = IOrders.OrderCompleted.selector;
+        kinds[17] = IOrders.OrderDelivered.selector;
+        kinds[18] = IAssignments.AssignmentProposed.selector;
+        kinds[19] = IAssignments.AssignmentAccepted.selector;
+        kinds[20] = IAssignments.AssignmentDeclined.selector;
+        kinds[21] = IAssignments.AssignmentStarted.selector;
+        kinds[22] = IAssignments.AssignmentFinished.selector;
+        kinds[23] = IAssignments.AssignmentCancelled.selector;
+        kinds[24] = IEvidence.StreamOpened.selector;
+        kinds[25] = IEvidence.StreamAnchored.selector;
+        kinds[26] = IRegistry.ModelPublished.selector;
+        kinds[27] = IRegistry.KeyChanged.selector;
+        kinds[28] = IRegistry.RecoveryProposed.selector;
+        kinds[29] = IRegistry.RecoveryObjected.selector;
+        kinds[30] = IRegistry.RecoveryOverruled.selector;
+        kinds[31] = IRegistry.RecoveryAccepted.selector;
+        kinds[32] = IRegistry.ParticipantDeparted.selector;
+        kinds[33] = IRegistry.NameKeySet.selector;
+        kinds[34] = IRegistry.Published.selector;
+        kinds[35] = IRegistry.ModelOpened.selector;
+        kinds[36] = IRegistry.ModelRetired.selector;
+        kinds[37] = IRevisions.EndProposed.selector;
+        kinds[38] = IRevisions.OrderEnded.selector;
     }
 }

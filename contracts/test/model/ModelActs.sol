@@ -63,7 +63,6 @@ abstract contract ModelActs is ModelWorld {
 
     function _performInOrder(uint8 kind, uint8 argument) private {
         if (kind == 1) ledger.acceptOrder(order, ROOT);
-        else if (kind == 2) ledger.rejectOrder(order, ROOT);
         else if (kind == 3) ledger.cancelOrder(order, ROOT);
         else if (kind == 10) ledger.completeOrder(order, ROOT);
         else if (kind == 11) ledger.confirmDelivery(order, _list(argument), ROOT);

@@ -66,11 +66,7 @@ abstract contract CustodyReplay is LotReplay {
     function _answer(Entry memory entry, ILots.Lot storage lot) private returns (bool) {
         uint40 offer;
         bool accepts = true;
-        if (entry.kind == ICustody.CustodyAcceptedInPart.selector) {
-            uint40 accepted;
-            (,, offer, accepted,) = abi.decode(entry.data, (address, bytes32[], uint40, uint40, bytes32));
-            _hold(Property.Quantities, accepted < lot.quantity, "acceptInPart: all of it");
-        } else if (entry.kind == ICustody.CustodyAccepted.selector || entry.kind == ICustody.CustodyDeclined.selector) {
+        if (entry.kind == ICustody.CustodyAccepted.selector || entry.kind == ICustody.CustodyDeclined.selector) {
             accepts = entry.kind == ICustody.CustodyAccepted.selector;
             (,, offer,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
         } else {

@@ -74,13 +74,7 @@ abstract contract OrderReplay is GateReplay {
         } else if (kind == IOrders.OrderAccepted.selector) {
             _act(entry, order.coordinator, Roles.COORDINATOR);
             order.state = IOrders.OrderState.Accepted;
-        } else if (kind == IOrders.OrderRejected.selector) {
-            _act(entry, order.coordinator, Roles.COORDINATOR);
-            order.state = IOrders.OrderState.Rejected;
         } else if (kind == IOrders.OrderCancelled.selector) {
-            bool byBuyer = entry.participant == order.buyer;
-            bool may = byBuyer || from == IOrders.OrderState.Accepted;
-            _hold(Property.Authority, may, "cancelOrder: by the coordinator before acceptance");
             _actAsParty(entry, order);
             order.state = IOrders.OrderState.Cancelled;
         } else if (kind == IOrders.OrderCompleted.selector) {

@@ -465,7 +465,6 @@ PROJECTIONS = dict(
         on(lots.CustodyOffered, custody_offered),
         on(lots.ReturnOffered, return_offered),
         on(lots.CustodyAccepted, _take),
-        on(lots.CustodyAcceptedInPart, _take),
         on(lots.CustodyDeclined, _give_back),
         on(lots.CustodyWithdrawn, _give_back),
         on(lots.CustodyReclaimed, _take),

@@ -142,7 +142,6 @@ PROJECTIONS = dict(
         on(orders.RecordSuperseded, record_superseded),
         on(orders.OrderPlaced, order_placed),
         on(orders.OrderAccepted, move_order(OrderState.ACCEPTED)),
-        on(orders.OrderRejected, move_order(OrderState.REJECTED)),
         on(orders.OrderCancelled, move_order(OrderState.CANCELLED)),
         on(orders.OrderCompleted, move_order(OrderState.COMPLETED)),
         on(orders.OrderDelivered, move_order(OrderState.DELIVERED)),

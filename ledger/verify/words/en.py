@@ -59,8 +59,6 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "fitted": "{lot}: {inputs} fitted by {by}, {time}",
         "on_machine": "{lot}: worked on {machine} of {owner} (assignments {assignments})",
         "handed_over": "{lot}: handed over by {giver} to {by}, {time}",
-        "handed_over_in_part": "{lot}: handed over by {giver} to {by}, who states that only {accepted} {unit} of "
-        "{whole} are in order, {time}",
         "reclaimed": "{lot}: taken back by {by} from {giver}, who may not act, {time}",
         "same_assignment": "{lot} was made under assignment {assignment}, as were others here; the verdict on it: "
         "{verdict}, {status}",

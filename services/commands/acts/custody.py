@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -26,20 +25,7 @@ def register(app: typer.Typer) -> None:
     add_command(app, COMMANDS["note"], _note)
 
 
-def _accept(at: Home, given: Given) -> Iterable[Done] | None:
-    """All of it, or a part of one lot."""
-    body, lot = given.body, given.values["lot"]
-    part = "accepted" in body
-    if part is not ("reason" in body) or (part and (len(given.names) > 1 or "claims" in body)):
-        raise InputError("one lot is accepted in part, for a reason", hint="give one lot, --only and --reason")
-    if not part:
-        return None
-    done = at.gateway.accept_in_part(**body)
-    [onward] = COMMANDS["custody accept"].then
-    return [Done(done, f"{body['accepted']} of lot {lot} is yours", onward, given.values)]
-
-
-CUSTODY.add_acts(accept=_accept)
+CUSTODY.add_acts()
 
 
 @CUSTODY.list("list", "millmark custody list", of="offers", whole=True)

@@ -130,7 +130,7 @@ def list_assignments(
 
 
 ORDERS = Group("orders", "Place orders, agree on changes, and follow them to delivery.")
-_OVER_ORDERS = ("rejected", "delivered", "cancelled", "ended")
+_OVER_ORDERS = ("delivered", "cancelled", "ended")
 _COLUMNS = {
     "order": words.name_of,
     "state": words.state,

@@ -52,7 +52,7 @@ def make(
     """Forecast demand by product, option and week, and record it.
 
     Counts the orders that this company is part of, as the ledger has them at a final block: at their latest agreed
-    quantities, without those rejected, cancelled or ended. Needs millmark[forecast], unless --plain is given.
+    quantities, without those cancelled or ended. Needs millmark[forecast], unless --plain is given.
     """
     with open_planner(at) as planner:
         own, history = planner.stream(stream, None), _history(planner, _cut(planner, block))
@@ -195,7 +195,7 @@ def _weeks(document: ForecastDocument, series: SeriesForecast) -> list[dict[str,
 def _told(document: ForecastDocument) -> list[str]:
     """What was left out, and what was done in place of the usual."""
     words = {
-        "withdrawn": "were rejected, cancelled or ended",
+        "withdrawn": "were cancelled or ended",
         "unnamed": "name no product that is known here",
         "unread": "have no document here",
         "later": "are dated after the cut",

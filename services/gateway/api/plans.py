@@ -37,9 +37,7 @@ from millmark.services.setpoints import Inbox, SetpointDocument, SetpointShown, 
 from millmark.services.setpoints.document import MAX_VALUES, Forecast
 from millmark.services.setpoints.inbox import MOST_OPEN_S, ForecastShown, ValueShown
 
-_State: TypeAlias = Literal[
-    "placed", "accepted", "rejected", "in_production", "completed", "delivered", "cancelled", "ended"
-]
+_State: TypeAlias = Literal["placed", "accepted", "in_production", "completed", "delivered", "cancelled", "ended"]
 _AssignmentState: TypeAlias = Literal["proposed", "accepted", "declined", "started", "finished", "cancelled"]
 _READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
 

@@ -77,7 +77,7 @@ def weeks_from(monday: date, count: int) -> tuple[date, ...]:
 
 LONGEST_WEEKS: Final = 520
 """Weeks of history that count: ten years."""
-_WITHDRAWN: Final = ("OrderRejected", "OrderCancelled", "OrderEnded")
+_WITHDRAWN: Final = ("OrderCancelled", "OrderEnded")
 _KINDS: Final = ("OrderPlaced", "RevisionAccepted", *_WITHDRAWN)
 _BATCH: Final = 500
 
@@ -137,7 +137,7 @@ class History:
     cut: Cut
     orders: list[Ordered] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """`withdrawn`: rejected, cancelled or ended; `unnamed`: names no product; `unread`: its document is not here;
+    """`withdrawn`: cancelled or ended; `unnamed`: names no product; `unread`: its document is not here;
     `later`: dated after the cut; `older`: more than ten years before it."""
     products: dict[str, Product] = field(default_factory=dict)
     """By name, the latest document of each."""

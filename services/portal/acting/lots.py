@@ -53,6 +53,16 @@ def _is_offered(scene: Scene) -> bool:
     return row.state == LotState.RETURNING and change is not None and change.to_participant == scene.company
 
 
+def _was_handed_over(scene: Scene) -> bool:
+    """Whether the company holds the lot, and has it from another one."""
+    changes = scene.reader.rows.find(rows.CustodyChangeRow, lot=lot_of(scene).subject, kind="CustodyAccepted")
+    return _is_mine(scene, LotState.HELD) and any(one.to_participant == scene.company for one in changes)
+
+
+def _complain(body: Body, scene: Scene) -> Body:
+    return {**body, "subjects": [f"0x{scene.thing.key}"]}
+
+
 def _receivers(scene: Scene) -> list[Option]:
     """All other companies; the order's buyer is chosen."""
     order = order_of(scene)
@@ -321,8 +331,8 @@ STAGED = (
     stage("receiveLot"),
     # An offer is answered before anything else is done.
     stage("acceptCustody", _is_offered),
-    stage("acceptInPart", lambda scene: _is_offered(scene) and lot_of(scene).quantity > 1),
     stage("declineCustody", _is_offered),
+    stage("complain", _was_handed_over, complete=_complain),
     stage("offerCustody", _mine(LotState.HELD), options={"to": _receivers}),
     stage("withdrawCustody", _mine(LotState.OFFERED, LotState.RETURNING)),
     stage("reworkLot", _may_rework, options={"operation": _operations}, complete=in_order),

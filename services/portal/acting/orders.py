@@ -125,7 +125,7 @@ def sort_lots(body: Body, _: Scene) -> Body:
 
 ORDERS = (
     stage("acceptOrder", _is_asked),
-    stage("rejectOrder", _is_asked),
+    stage("declineOrder", _is_asked),
     stage("proposeAssignment", _may_assign, options={"operation": _operations}),
     stage("completeOrder", _is_made),
     stage(

@@ -254,15 +254,13 @@ def _lifecycle(world: World, company: int) -> Iterator[Act]:
         return _coordinates(s, company) & _in(s, Order.PLACED)
 
     def cancellable(s: Columns) -> Mask:
-        if company == BUYER:
-            return active(s, company) & _in(s, Order.PLACED, Order.ACCEPTED)
-        return _coordinates(s, company) & _in(s, Order.ACCEPTED)
+        party = active(s, company) if company == BUYER else _coordinates(s, company)
+        return party & _in(s, Order.PLACED, Order.ACCEPTED)
 
     def completed(s: Columns) -> Mask:
         return _coordinates(s, company) & _in(s, Order.IN_PRODUCTION) & ~_is_unfinished(world, s)
 
     yield Act(Kind.ACCEPT_ORDER, company, 0, placed, lambda _: {"os": Order.ACCEPTED})
-    yield Act(Kind.REJECT_ORDER, company, 0, placed, lambda _: _closing(Order.CLOSED))
     yield Act(Kind.CANCEL_ORDER, company, 0, cancellable, lambda _: _closing(Order.CLOSED))
     yield Act(Kind.COMPLETE_ORDER, company, 0, completed, lambda _: {"os": Order.COMPLETED})
 

@@ -318,7 +318,6 @@ LARGE = World(lots=5, operations=2, companies=5, coordinator=4, inspector=3, fai
 """Pallets of up to four lots; any three of the companies may be suspended at the same time."""
 
 _SELDOM = {
-    Kind.REJECT_ORDER: 30,
     Kind.CANCEL_ORDER: 30,
     Kind.SUSPEND: 20,
     Kind.WITHDRAW_MODEL: 20,
@@ -336,7 +335,6 @@ _USEFUL = (
     (Kind.AGREE, Proposed.END),
     (Kind.PROPOSE, Proposed.END),
     (Kind.CANCEL_ORDER, None),
-    (Kind.REJECT_ORDER, None),
     (Kind.END_ABANDONED, None),
     (Kind.SCRAP, None),
     (Kind.UNPACK, None),

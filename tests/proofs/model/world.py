@@ -94,7 +94,7 @@ class Order(IntEnum):
     DELIVERED = 4
     ENDED = 5
     CLOSED = 6
-    """Rejected or cancelled before production."""
+    """Cancelled before production."""
 
 
 class Operation(IntEnum):
@@ -131,7 +131,6 @@ class Kind(IntEnum):
     """What an act is called, as contracts/test/model/Acts.sol numbers it."""
 
     ACCEPT_ORDER = 1
-    REJECT_ORDER = 2
     CANCEL_ORDER = 3
     PROPOSE_ASSIGNMENT = 4
     ACCEPT_ASSIGNMENT = 5

@@ -17,7 +17,6 @@ from millmark.ledger.ids import SubjectKind
 from millmark.ledger.records import (
     AcceptAssignment,
     AcceptCustody,
-    AcceptInPart,
     AcceptOrder,
     AllocateLot,
     CancelAssignment,
@@ -269,9 +268,7 @@ class LotActs(Choices):
         content = sorted(child for child, parent in self.inside.items() if parent == lot)
         items = (Item(lot, self.order_of(lot)), *(Item(one, self.order_of(one)) for one in content))
         [offer] = self.world.act(company, OfferCustody(items, taker.number, NOTHING))
-        if self.chance(0.1):
-            self.world.act(taker, AcceptInPart(items, offer, 0, NOTHING))
-        elif self.chance(0.9):
+        if self.chance(0.9):
             self.world.act(taker, AcceptCustody(items, offer, NOTHING))
         else:
             return

@@ -577,8 +577,8 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "the index knows the order of a lot, and the links behind a record",
         _ASKING,
-        "Supersede.* *Custody.consignment *Custody.lot *Custody.order AcceptInPart.lot "
-        "AcceptInPart.order QuarantineLot.order ReleaseLot.order WaiveGate.order LotReworked.rework.order",
+        "Supersede.* *Custody.consignment *Custody.lot *Custody.order "
+        "QuarantineLot.order ReleaseLot.order WaiveGate.order LotReworked.rework.order",
     ),
     Reason(
         "found by the event that is chosen",
@@ -600,10 +600,9 @@ LEFT_OUT: tuple[Reason, ...] = (
     ),
     Reason("written on a page", "services/commands", "ModelApproved.* ModelRetired.* ModelWithdrawn.*"),
     Reason("the reason stands in the proposal", "services/commands", "OrderEnded.claims_root"),
-    Reason("`custody accept` has it, of which this is a step", "services/commands", "CustodyAcceptedInPart.offer"),
     Reason("components are taken whole", "services/portal/acting", "LotReworked.rework.components.*"),
     Reason("the record has the document's root, and is found by its number", _INDEX, "*.claims_root *.reason_root"),
-    Reason("the row of the record has it", _INDEX, "OrderDelivered.* LotScrapped.* CustodyAcceptedInPart.accepted"),
+    Reason("the row of the record has it", _INDEX, "OrderDelivered.* LotScrapped.*"),
     Reason("a proposal changes nothing until it is accepted", _INDEX, "RevisionProposed.* *.proposal *.awaited"),
     Reason(
         "nothing about keys before they sign, or about the owner",
@@ -629,7 +628,7 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason(
         "in the `fields` of its record alone",
         "ledger/provenance/answers.py",
-        "*_root *.proposal *.awaited *.count *.lots_digest *.stream_size *.disposition *.accepted *.rework.operation "
+        "*_root *.proposal *.awaited *.count *.lots_digest *.stream_size *.disposition *.rework.operation "
         "*.transformation.operation NoteRecorded.kind_",
     ),
     Reason("pages show documents in place of roots", "services/portal/templates", "*_root"),
@@ -637,7 +636,7 @@ LEFT_OUT: tuple[Reason, ...] = (
         "for programs and proofs; people need the answer alone",
         "services/portal/templates",
         "*.leaf_hash *.anchor_size *.stream_size *.inputs.component *.components.component *.yield_* *.loss "
-        "*.output_unit *.awaited *.disposition *.accepted *.lots_digest *.proposal *.offer Assignment*.assignment "
+        "*.output_unit *.awaited *.disposition *.lots_digest *.proposal *.offer Assignment*.assignment "
         "Lot*.assignment LotsUnpacked.custodian Assignment*.stream Assignment*.leaf_index *.rework.operation "
         "*.transformation.operation",
     ),

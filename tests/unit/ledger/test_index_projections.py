@@ -245,7 +245,7 @@ class Walk:
     def answer(self) -> None:
         if lot := self.one(LotState.OFFERED, LotState.RETURNING):
             if self.choose.random() < 0.6:
-                self.fake.take(lot, in_part=self.choose.random() < 0.3)
+                self.fake.take(lot)
             else:
                 self.fake.end_offer(lot, declined=self.choose.random() < 0.5)
 
@@ -515,8 +515,8 @@ def test_h11_a_model_is_opened_retired_and_registered_again(store: Store) -> Non
 
 def test_orders_end_as_their_records_say(store: Store) -> None:
     fake = FakeLedger()
-    rejected, delivered = fake.place("r", 1, 2), fake.place("d", 1, 2)
-    fake.move_order(rejected, "OrderRejected", 2, OrderState.REJECTED)
+    declined, delivered = fake.place("r", 1, 2), fake.place("d", 1, 2)
+    fake.move_order(declined, "OrderCancelled", 2, OrderState.CANCELLED)
     fake.accept_order(delivered)
     fake.move_order(delivered, "OrderCompleted", 2, OrderState.COMPLETED)
     fake.move_order(delivered, "OrderDelivered", 1, OrderState.DELIVERED)

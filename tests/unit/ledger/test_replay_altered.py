@@ -70,7 +70,6 @@ FREE = {
     "LotScrapped": ("quantity", "disposition"),
     "LotReworked": ("rework.components.0.quantity",),
     "CustodyOffered": ("to",),
-    "CustodyAcceptedInPart": ("accepted",),
     "CertificateIssued": (
         "anchor_size", "statement.expires_at", "statement.inference_digest", "statement.leaf_hash",
         "statement.leaf_index", "statement.model", "statement.verdict",

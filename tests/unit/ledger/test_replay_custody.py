@@ -83,25 +83,10 @@ def declined_by_another_number(story: Story) -> None:
 
 
 @broken("offered to participant 6")
-def accepted_in_part_by_another(story: Story) -> None:
+def accepted_by_another(story: Story) -> None:
     story.receive(A)
     story.offer(A)
-    story.on_lot("CustodyAcceptedInPart", A, by=OTHER, offer=story.offers[A], accepted=1)
-
-
-@broken("all of it is accepted in part")
-def accepted_in_part_as_a_whole(story: Story) -> None:
-    story.receive(A, quantity=10)
-    story.offer(A)
-    story.on_lot("CustodyAcceptedInPart", A, by=CARRIER, offer=story.offers[A], accepted=10)
-
-
-def test_custody_of_all_passes_with_an_acceptance_in_part() -> None:
-    story = Story()
-    story.receive(A, quantity=10)
-    story.offer(A)
-    story.on_lot("CustodyAcceptedInPart", A, by=CARRIER, offer=story.offers[A], accepted=9)
-    assert (lot(story).custodian, lot(story).quantity, lot(story).state) == (CARRIER, 10, LotState.HELD)
+    story.take(A, by=OTHER)
 
 
 # H6: a quarantined lot goes back to its maker, quarantined

@@ -43,9 +43,9 @@ def placed_twice(story: Story) -> None:
 
 
 @broken("not cancelled by who may")
-def cancelled_by_the_coordinator_too_early(story: Story) -> None:
+def an_order_cancelled_by_a_stranger(story: Story) -> None:
     story.place(ORDER)
-    story.record("OrderCancelled", COORDINATOR, ORDER, reason_root=bytes(32))
+    story.record("OrderCancelled", OTHER, ORDER, reason_root=bytes(32))
 
 
 @broken("cancelled while in_production")
@@ -73,10 +73,10 @@ def revised_by_a_stranger(story: Story) -> None:
     story.record("RevisionProposed", OTHER, ORDER, terms=terms_of())
 
 
-@broken("revised while rejected")
+@broken("revised while cancelled")
 def revised_when_over(story: Story) -> None:
     story.place(ORDER)
-    story.record("OrderRejected", COORDINATOR, ORDER, reason_root=bytes(32))
+    story.record("OrderCancelled", COORDINATOR, ORDER, reason_root=bytes(32))
     story.record("RevisionProposed", BUYER, ORDER, terms=terms_of())
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from millmark.ledger.verify import verify_bundle
-from millmark.ledger.verify.statements import Party, Thing, Unit
+from millmark.ledger.verify.statements import Party
 from tests.support.bundle_content import publish_bytes
 from tests.support.bundle_vector import vector_content
-from tests.support.story import CARRIER, MAKER, NAMES, OTHER, Story, handed_over, name, named, said, subjects, tell
+from tests.support.story import CARRIER, MAKER, NAMES, OTHER, Story, handed_over, name, named, said, tell
 
-CUSTODY = ("handed_over_in_part", "handed_over", "reclaimed")
+CUSTODY = ("handed_over", "reclaimed")
 LOT, BOX, CASES = name("lot"), name("box"), b"CX\0"
 
 
@@ -26,13 +26,14 @@ def test_each_change_of_custody_is_told_with_its_giver() -> None:
     [lot] = story.histories
     report = tell(story, lot)
     told = [(one.code, one.records) for one in report.statements if one.code in CUSTODY]
-    assert told == [("handed_over_in_part", (7,)), ("handed_over", (10,)), ("reclaimed", (12,))]
-    assert [named(report, code, "giver") for code in CUSTODY] == [[party(MAKER)], [party(CARRIER)], [party(MAKER)]]
-    assert [named(report, code, "by") for code in CUSTODY] == [[party(CARRIER)], [party(MAKER)], [party(OTHER)]]
+    assert told == [("handed_over", (7,)), ("handed_over", (10,)), ("reclaimed", (12,))]
+    givers, takers = ([named(report, code, role) for code in CUSTODY] for role in ("giver", "by"))
+    assert givers == [[party(MAKER), party(CARRIER)], [party(MAKER)]]
+    assert takers == [[party(CARRIER), party(MAKER)], [party(OTHER)]]
 
 
-def test_of_what_was_packed_the_box_is_accepted_in_part() -> None:
-    """Its own unit and name are told; on its way out of the box, and before it was packed, it is not handed over."""
+def test_what_is_packed_is_handed_over_with_its_box() -> None:
+    """Before it was packed, the box was handed over without it."""
     story = Story()
     for lot, unit in ((LOT, b"H87"), (BOX, CASES)):
         story.receive(lot, unit=unit)
@@ -42,12 +43,9 @@ def test_of_what_was_packed_the_box_is_accepted_in_part() -> None:
     story.take(BOX, by=MAKER)
     story.pack(BOX, LOT)
     story.offer(BOX)
-    story.on_lot("CustodyAcceptedInPart", BOX, by=CARRIER, offer=story.offers[BOX], accepted=9)
-    report = tell(story, LOT)
-    [told] = said(report, "handed_over_in_part")
-    assert told.subject == LOT
-    assert (told.values["accepted"], told.values["unit"], told.values["whole"]) == (9, Unit("CX"), Thing(BOX, None))
-    assert LOT not in subjects(report, "handed_over")
+    story.take(BOX)
+    [told] = said(tell(story, LOT), "handed_over")
+    assert (told.subject, told.values["giver"], told.values["by"]) == (LOT, party(MAKER), party(CARRIER))
 
 
 def test_a_quarantine_by_hand_that_the_custodian_lifted_is_told() -> None:

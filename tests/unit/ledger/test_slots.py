@@ -115,8 +115,8 @@ def test_every_bit_is_read_or_refused(kind: type) -> None:
 
 def test_structs_are_read_member_by_member() -> None:
     order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (1 << 176) + (0x483837 << 208)
-    order += (4 << 232) + (2 << 240) + (3 << 248)
-    kept = OrderSlots(9, 8, 7, 6, 5, 1, b"H87", 4, 2, OrderState.REJECTED)
+    order += (4 << 232) + (2 << 240) + (6 << 248)
+    kept = OrderSlots(9, 8, 7, 6, 5, 1, b"H87", 4, 2, OrderState.CANCELLED)
     assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == kept
     lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 208)
     lot += (1 << 232) + (1 << 248)

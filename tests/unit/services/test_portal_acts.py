@@ -88,17 +88,17 @@ def test_an_order_is_accepted_from_button_to_final_record(site: ActingSite) -> N
 
 def test_what_is_filled_in_is_in_the_summary_and_in_the_book(site: ActingSite) -> None:
     order, person = place(site), site.person()
-    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
-    summary = person.post("/portal/act/rejectOrder", {**fields, "reason": "no capacity\r\nbefore May"})
+    fields = form(person, f"/portal/act/declineOrder?subject={order}")
+    summary = person.post("/portal/act/declineOrder", {**fields, "reason": "no capacity\r\nbefore May"})
     private = read(summary.text).partition("Only in your company’s own book")[2]
     assert "no capacity before May" in private
     assert "Fingerprint of the reason" in read(summary.text)
-    done = person.post("/portal/act/rejectOrder/confirm", fields_of(summary.text, "/confirm"))
+    done = person.post("/portal/act/declineOrder/confirm", fields_of(summary.text, "/confirm"))
     site.send()
     assert "Done: final" in read(person.get(done.headers["location"]).text)
-    assert state_of(site, order) is OrderState.REJECTED
+    assert state_of(site, order) is OrderState.CANCELLED
     trace = site.caller.ask(f"/v1/orders/0x{order}").json()
-    assert trace["state"] == "rejected"
+    assert trace["state"] == "cancelled"
 
 
 def test_the_api_and_the_form_make_the_same_record(site: ActingSite) -> None:
@@ -135,7 +135,7 @@ def test_the_first_page_says_what_waits_and_offers_it_to_whoever_may(site: Actin
         for language, words in (("en", ("Needs you (1)", "Accept or decline the order")), ("zh", ("待您处理（1）",))):
             page = site.person(role).get(f"/portal?lang={language}")
             assert all(word in read(page.text) for word in words)
-            assert (f'href="/portal/act/rejectOrder?subject={order}"' in page.text) is may
+            assert (f'href="/portal/act/declineOrder?subject={order}"' in page.text) is may
             assert f'href="/portal/orders/{order}"' in page.text
     done = act(site.person(), f"/portal/act/acceptOrder?subject={order}")
     site.send()
@@ -195,11 +195,11 @@ def test_a_form_sent_again_with_other_entries_is_told_so(site: ActingSite) -> No
 def test_a_stale_form_says_what_changed_and_records_nothing(site: ActingSite) -> None:
     order, person = place(site), site.person()
     fields = form(person, f"/portal/act/acceptOrder?subject={order}", "/confirm")
-    site.final(f"/v1/orders/0x{order}/reject", reason={"text": "no"})
+    site.final(f"/v1/orders/0x{order}/cancel", reason={"text": "no"})
     for path in ("/portal/act/acceptOrder", "/portal/act/acceptOrder/confirm"):
         answer = person.post(path, fields)
         assert answer.status_code == 409
-        assert "State: was placed, now rejected" in read(answer.text)
+        assert "State: was placed, now cancelled" in read(answer.text)
         assert "This cannot be done now" in read(answer.text)
         assert "this form can no longer be sent" in read(answer.text)
         assert not re.search("go on", read(answer.text), re.IGNORECASE), "there is nothing to go on with"
@@ -320,9 +320,9 @@ def test_a_page_says_that_it_follows_until_the_index_has_the_record(
 
 def test_what_is_missing_is_said_beside_its_field_in_the_pages_language(site: ActingSite) -> None:
     order, person = place(site), site.person()
-    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    fields = form(person, f"/portal/act/declineOrder?subject={order}")
     for language, words in (("en", "Please fill this in."), ("zh", "请填写此项。")):
-        answer = person.post(f"/portal/act/rejectOrder?lang={language}", {**fields, "reason": " "})
+        answer = person.post(f"/portal/act/declineOrder?lang={language}", {**fields, "reason": " "})
         assert answer.status_code == 400
         assert f'<span class="wrong" id="reason-wrong">{words}</span>' in answer.text
         assert 'aria-describedby="reason-wrong reason-hint" aria-invalid="true" required' in answer.text
@@ -330,7 +330,7 @@ def test_what_is_missing_is_said_beside_its_field_in_the_pages_language(site: Ac
 
 def test_the_contracts_refusal_is_told_in_words(site: ActingSite) -> None:
     order, person = place(site), site.person()
-    site.post(f"/v1/orders/0x{order}/reject", {"reason": {"text": "no"}})  # it is queued before
+    site.post(f"/v1/orders/0x{order}/cancel", {"reason": {"text": "no"}})  # it is queued before
     done = act(person, f"/portal/act/acceptOrder?subject={order}")
     site.send()
     page = person.get(done.headers["location"])
@@ -341,12 +341,12 @@ def test_the_contracts_refusal_is_told_in_words(site: ActingSite) -> None:
 
 def test_no_entry_is_ever_markup(site: ActingSite) -> None:
     order, person = place(site), site.person()
-    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    fields = form(person, f"/portal/act/declineOrder?subject={order}")
     marked = dict.fromkeys(("reason", "seen", "note", "x"), MARKUP)
     pages = [
-        person.get(f"/portal/act/rejectOrder?subject={order}&reason=%22%3E%3Cscript%3E"),
-        person.post("/portal/act/rejectOrder", {**fields, "reason": MARKUP}),
-        person.post("/portal/act/rejectOrder", {**fields, **marked}),
+        person.get(f"/portal/act/declineOrder?subject={order}&reason=%22%3E%3Cscript%3E"),
+        person.post("/portal/act/declineOrder", {**fields, "reason": MARKUP}),
+        person.post("/portal/act/declineOrder", {**fields, **marked}),
         person.get("/portal/records/1?back=%22%3E%3Cscript%3E"),
     ]
     assert [one.status_code for one in pages] == [200, 200, 409, 200]
@@ -381,14 +381,14 @@ def test_no_page_of_an_act_has_a_word_that_is_in_no_catalogue(
     site: ActingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, person = place(site), site.person()
-    fields = form(person, f"/portal/act/rejectOrder?subject={order}")
+    fields = form(person, f"/portal/act/declineOrder?subject={order}")
     with bracketed(site.portal, monkeypatch):
         pages = [
             person.get("/portal"),
             person.get(f"/portal/orders/{order}"),
             person.get(f"/portal/act/acceptOrder?subject={order}"),
-            person.post("/portal/act/rejectOrder", {**fields, "reason": ""}),
-            person.post("/portal/act/rejectOrder", {**fields, "seen": "{}"}),
+            person.post("/portal/act/declineOrder", {**fields, "reason": ""}),
+            person.post("/portal/act/declineOrder", {**fields, "seen": "{}"}),
             person.get("/portal/records/3"),
         ]
         for page in pages:

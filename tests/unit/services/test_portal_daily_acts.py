@@ -212,7 +212,8 @@ def test_lots_change_hands_with_what_is_packed_in_them(day: Day) -> None:
     assert day.tasks() == ["Accept what was offered"] * 3
     day.do("acceptCustody", lots[0].hex())
     day.do("declineCustody", lots[1].hex(), reason="not ordered")
-    day.do("acceptInPart", lots[2].hex(), accepted="4", reason="one is broken")
+    day.do("acceptCustody", lots[2].hex())
+    day.do("complain", lots[2].hex(), text="one is broken")
     holders = [day.row(LotRow, lot).custodian for lot in lots]
     assert holders == [day.site.number, day.other_number, day.site.number]
     assert day.tasks() == []

@@ -11,13 +11,13 @@ from tests.support.gateway_client import act, read
 NONE = bytes(32)
 
 
-def test_who_accepts_with_a_complaint_has_the_whole_lot_and_that_is_said(day: Day) -> None:
+def test_who_complains_keeps_the_whole_lot_and_that_is_said(day: Day) -> None:
     hashed = identifier_hash(NONE, "urn:example:short")
     lot = subject(SubjectKind.LOT, day.other_number, hashed)
     day.by_other(ReceiveLot(hashed, 5, b"H87", NONE))
     day.by_other(OfferCustody((Item(lot, NONE),), day.site.number, NONE))
-    form = f"/portal/act/acceptInPart?subject={lot.hex()}"
-    answer = act(day.person, form, {"accepted": "4", "reason": "one is broken"})
+    day.do("acceptCustody", lot.hex())
+    answer = act(day.person, f"/portal/act/complain?subject={lot.hex()}", {"text": "one is broken"})
     day.site.send()
     row = day.row(LotRow, lot)
     assert (row.custodian, row.quantity) == (day.site.number, 5)

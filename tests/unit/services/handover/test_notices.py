@@ -9,7 +9,7 @@ import pytest
 
 from millmark.ledger.records import NoteKind
 from millmark.ledger.store import Rows
-from millmark.services.handover.table import authors, called_back, find_record
+from millmark.services.handover.table import authors, called_back, find_record, givers
 from tests.support.fake_world import BUYER, CARRIER, SMITH, World, build_world
 from tests.support.stores import new_store
 
@@ -55,3 +55,23 @@ def test_an_answer_on_a_crate_reaches_the_author_although_it_was_unpacked_since(
     world.fake.unpack(world.lots["crate"], world.lots["hip 2"])
     world.follow()
     assert told(world, answer)[1] == {SMITH}
+
+
+def blamed(world: World, sequence: int) -> set[int]:
+    world.follow()
+    with world.store.reading() as connection:
+        rows = Rows(connection)
+        record = find_record(rows, sequence)
+        assert record is not None
+        return givers(rows, record, record.event())
+
+
+def test_a_complaint_reaches_who_handed_the_lot_over_last(world: World) -> None:
+    fake = world.fake
+    bar = fake.receive("another bar", SMITH, 5)
+    for giver, taker in ((SMITH, CARRIER), (CARRIER, BUYER), (BUYER, CARRIER), (CARRIER, SMITH)):
+        fake.offer(bar, taker)
+        fake.take(bar)
+        assert blamed(world, fake.note(taker, bar, kind=int(NoteKind.COMPLAINT))) == {giver}
+    assert blamed(world, fake.note(SMITH, bar, kind=int(NoteKind.OBSERVATION))) == set()
+    assert blamed(world, fake.note(BUYER, bar, kind=int(NoteKind.COMPLAINT))) == {CARRIER}
