@@ -50,7 +50,7 @@ abstract contract ModelSight is ModelActs {
 
     function _packOrder(Packed memory packed) private view {
         IOrders.Order memory entry = ledger.orderOf(order);
-        uint8 state = uint8([0, 0, 1, 6, 2, 3, 4, 6, 5][uint8(entry.state)]);
+        uint8 state = uint8([0, 0, 1, 2, 3, 4, 6, 5][uint8(entry.state)]);
         _append(packed, state, 3);
         _append(packed, entry.coordinator, packed.wide);
         _append(packed, _inspector(), packed.wide);
