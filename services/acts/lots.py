@@ -84,7 +84,6 @@ _WAIVE_HELP = (
     "It holds for this lot as it is: not once that inspector certifies it again, or it is reworked. The lot's "
     "custodian may then lift that inspector's quarantine, and deliver the lot."
 )
-_COMPLAINT = "less than was offered, or other: millmark note {lot} --kind complaint --text WHAT"
 _ONWARD = "millmark custody offer {lot} --to COMPANY, or if it was made for you: millmark orders confirm ORDER {lot}"
 _ALLOCATE = "Allocate a lot of no order to an order"
 _SCRAP = "Take some of a lot out for good: scrapped, exported, sold, lost or recycled"
@@ -220,8 +219,11 @@ ACTS = (
         "pallet-1",
         each=True,
     )
-    .helps("Accept lots that are offered to you, each with all that is packed in it.")
-    .says("lot {lot}{packed} is yours", _ONWARD, _COMPLAINT)
+    .helps(
+        "Accept lots that are offered to you, each with all that is packed in it.\n\n"
+        "Of what is less than was offered, or other, tell the giver after it: `millmark note LOT --kind complaint`."
+    )
+    .says("lot {lot}{packed} is yours", _ONWARD)
     .form(moves=True),
     _lot("declineCustody", "custody/decline", "Decline an offered lot", HOLDERS)
     .asks(OFFER, REASON)
