@@ -135,7 +135,7 @@ OFFERS = What.OFFER, What.WITHDRAWAL
 
 def order_stands(rows: Rows, record: RecordRow) -> bool:
     order = rows.get(OrderRow, record.subject)
-    return order is not None and order.state is not OrderState.CANCELLED
+    return order is not None and order.state != OrderState.CANCELLED
 
 
 def assignment_stands(rows: Rows, record: RecordRow) -> bool:
@@ -202,14 +202,11 @@ def givers(rows: Rows, record: RecordRow, event: Event) -> set[int]:
     """Who handed the lots of a complaint over to who complains: the last time before it, lot by lot."""
     if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.COMPLAINT:
         return set()
-    taken = rows.among(CustodyChangeRow, "lot", _named(rows, record))
-    mine = [
-        one
-        for one in taken
-        if one.kind == "CustodyAccepted" and one.to_participant == record.participant and one.sequence < record.sequence
-    ]
-    last = {one.lot: one for one in sorted(mine, key=lambda one: one.sequence)}
-    return {one.from_participant for one in last.values()}
+    taken = rows.among(
+        CustodyChangeRow, "lot", _named(rows, record), kind="CustodyAccepted", to_participant=record.participant
+    )
+    earlier = sorted((one for one in taken if one.sequence < record.sequence), key=lambda one: one.sequence)
+    return set({one.lot: one.from_participant for one in earlier}.values())
 
 
 def _named(rows: Rows, record: RecordRow) -> set[bytes]:

@@ -88,7 +88,6 @@ interface ICustody {
     error CustodyToSelf(bytes32 lot);
     /// @notice The offer that stands is another one than the one given.
     error CustodyOfferWrong(bytes32 lot, uint40 offer, uint40 standing);
-    /// @notice Only a quantity below the lot's is accepted in part.
     /// @notice A quarantined lot goes back to its maker only, who is known by the identifier's hash.
     error CustodyNotTheMaker(bytes32 lot, uint32 to);
     /// @notice The custodian may act, or has been able to until less than 14 days ago. `inactiveSince` is 0 when it may act.

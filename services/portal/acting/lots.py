@@ -55,8 +55,9 @@ def _is_offered(scene: Scene) -> bool:
 
 def _was_handed_over(scene: Scene) -> bool:
     """Whether the company holds the lot, and has it from another one."""
-    changes = scene.reader.rows.find(rows.CustodyChangeRow, lot=lot_of(scene).subject, kind="CustodyAccepted")
-    return _is_mine(scene, LotState.HELD) and any(one.to_participant == scene.company for one in changes)
+    lot, company = lot_of(scene).subject, scene.company
+    taken = scene.reader.rows.find(rows.CustodyChangeRow, lot=lot, kind="CustodyAccepted", to_participant=company)
+    return _is_mine(scene, LotState.HELD) and bool(taken)
 
 
 def _complain(body: Body, scene: Scene) -> Body:

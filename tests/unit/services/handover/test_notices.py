@@ -1,4 +1,4 @@
-"""Who is told of a recall notice, and who of an answer: the same companies, however new each side's records are."""
+"""Who is told of a notice, an answer or a complaint, however new each side's records are; and what is due no more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from millmark.ledger.records import NoteKind
+from millmark.ledger.records import NoteKind, OrderState
 from millmark.ledger.store import Rows
-from millmark.services.handover.table import authors, called_back, find_record, givers
-from tests.support.fake_world import BUYER, CARRIER, SMITH, World, build_world
+from millmark.services.handover.table import authors, called_back, find_record, givers, order_stands
+from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.stores import new_store
 
 
@@ -75,3 +75,20 @@ def test_a_complaint_reaches_who_handed_the_lot_over_last(world: World) -> None:
         assert blamed(world, fake.note(taker, bar, kind=int(NoteKind.COMPLAINT))) == {giver}
     assert blamed(world, fake.note(SMITH, bar, kind=int(NoteKind.OBSERVATION))) == set()
     assert blamed(world, fake.note(BUYER, bar, kind=int(NoteKind.COMPLAINT))) == {CARRIER}
+
+
+def test_an_order_that_was_cancelled_is_handed_over_to_nobody(world: World) -> None:
+    order = world.fake.place("another rail", BUYER, COORDINATOR)
+
+    def stands() -> bool:
+        world.follow()
+        with world.store.reading() as connection:
+            rows = Rows(connection)
+            record = find_record(rows, placed)
+            assert record is not None
+            return order_stands(rows, record)
+
+    placed = world.fake.orders[order].sequence
+    assert stands()
+    world.fake.move_order(order, "OrderCancelled", COORDINATOR, OrderState.CANCELLED)
+    assert not stands()
