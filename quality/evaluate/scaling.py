@@ -10,6 +10,7 @@ from millmark.quality.inference import MAX_FIXED, Scale
 from millmark.quality.model import Model
 
 Words = NDArray[np.signedinteger]
+Numbers = NDArray[np.integer | np.floating]
 
 
 def verify_windows(model: Model, windows: NDArray[np.int64]) -> None:
@@ -48,6 +49,15 @@ def verify_inputs(model: Model, inputs: Words) -> None:
     largest = 2 ** (8 * model.word_size - 1) - 1
     if inputs.size and (inputs.min() < low or (high < largest and inputs.max() > high)):
         raise InputError(f"an input word is outside {-model.word_limit}..{model.word_limit}")
+
+
+def multiply(left: Numbers, right: Numbers) -> Numbers:
+    """The matrix product of finite floats, without the warning that BLAS raises now and then: its kernels also compute
+    lanes past the end of small matrices and drop them, but the processor's flag for an invalid value stays set. A
+    product that is no number is still refused where it is converted to integers."""
+    with np.errstate(invalid="ignore"):
+        product: Numbers = left @ right
+    return product
 
 
 def pack_windows(windows: NDArray[np.int64]) -> list[bytes]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from millmark.quality.evaluate.scaling import quantise_windows
+from millmark.quality.evaluate.scaling import multiply, quantise_windows
 from millmark.quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, SumPool, worst_sums
 
 Values: TypeAlias = NDArray[np.integer | np.floating]
@@ -61,7 +61,7 @@ def _prepare_layer(layer: Layer, bound: int) -> Step:
 
 def _prepare_dense(layer: Dense, weights: Values, biases: Values) -> Step:
     def add_up(values: Values) -> Values:
-        sums: Values = np.dot(values.reshape(len(values), layer.inputs), weights)
+        sums: Values = multiply(values.reshape(len(values), layer.inputs), weights)
         np.add(sums, biases, out=sums)
         return sums
 
@@ -73,7 +73,7 @@ def _prepare_conv(layer: Conv, weights: Values, biases: Values) -> Step:
         # fields is (n, channels, positions, kernel), columns is (n, positions, channels * kernel)
         fields = sliding_window_view(values, layer.kernel, axis=2)[:, :, :: layer.stride]
         columns = fields.transpose(0, 2, 1, 3).reshape(len(values), fields.shape[2], layer.inputs * layer.kernel)
-        return (columns @ weights + biases).transpose(0, 2, 1)
+        return (multiply(columns, weights) + biases).transpose(0, 2, 1)
 
     return add_up
 

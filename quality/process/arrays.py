@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millmark.quality.errors import InferenceError, InputError
+from millmark.quality.evaluate.scaling import multiply
 from millmark.quality.inference import MAX_FIXED
 from millmark.quality.process.records import LIMIT, ONE, Column, Integers, Pair, ProcessModel, Role, System, Utilisation
 
@@ -79,7 +80,7 @@ def _scales(columns: tuple[Column, ...]) -> tuple[Integers, Integers]:
 
 def _product(weights: NDArray[np.float64], words: Integers) -> Integers:
     """words (b, D) times weights (D, S), exact."""
-    sums: Integers = (words.astype(np.float64) @ weights).astype(np.int64)
+    sums: Integers = multiply(words.astype(np.float64), weights).astype(np.int64)
     return sums
 
 
@@ -438,6 +439,6 @@ def distance(model: ProcessModel, rows: Integers) -> Integers:
     """Squared distance (r,) of rows (r, c) from the training data's mean, whitened, in units of `ONE`^2."""
     counted = [place for place, column in enumerate(model.columns) if column.role is not Role.BACKLOG]
     words = to_words(model.columns, rows)[:, counted]
-    whitened = (words.astype(np.float64) @ model.regime.whitening.T.astype(np.float64)).astype(np.int64) >> 16
+    whitened = multiply(words.astype(np.float64), model.regime.whitening.T.astype(np.float64)).astype(np.int64) >> 16
     squared: Integers = (np.clip(whitened, -LIMIT, LIMIT) ** 2).sum(axis=1)
     return squared

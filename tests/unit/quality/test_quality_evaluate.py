@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from millmark.quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
 from millmark.quality.evaluate import EVALUATORS, load_evaluator
-from millmark.quality.evaluate.scaling import pack_windows
+from millmark.quality.evaluate.scaling import multiply, pack_windows
 from millmark.quality.inference import MAX_FIXED, pack_window
 from millmark.quality.network import arrays, records, worst_sums
 from tests.support.quality_samples import MODELS, models, networks, random_inputs, tiny_network
@@ -192,3 +192,9 @@ def test_autocast_changes_nothing() -> None:
 def test_an_unknown_evaluator_is_named() -> None:
     with pytest.raises(InputError, match="unknown evaluator 'abacus'; choose one of numpy, python, torch"):
         load_evaluator("abacus")
+
+
+def test_a_product_never_warns_and_what_is_no_number_is_refused_where_it_becomes_an_integer() -> None:
+    product = multiply(np.array([[np.inf]]), np.array([[0.0]]))
+    with pytest.raises(RuntimeWarning, match="invalid value encountered in cast"):
+        product.astype(np.int64)
