@@ -3,16 +3,15 @@ pragma solidity 0.8.37;
 
 import {Evidence} from "./history/Evidence.sol";
 import {History} from "./history/History.sol";
-import {Notes} from "./history/Notes.sol";
 import {Transformations} from "./history/Transformations.sol";
 import {Waivers} from "./history/Waivers.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 
-/// @title Lots, transformations, waivers of gates, evidence and notes of TraceLedger, apart because of the limits on a contract's size
+/// @title Lots, transformations, waivers of gates and evidence of TraceLedger, apart because of the limits on a contract's size
 /// @notice TraceLedger runs this code on its own storage, under its own address: nothing is kept here, and a call at this
 /// address is refused. Custody is not here, because the dearest records are its own: behind the ledger's fallback they
 /// would exceed their gas bars. Deployed first of the three: CertificateOperations and TraceLedger copy its constants.
-contract LotOperations is Transformations, Evidence, Notes, Waivers {
+contract LotOperations is Transformations, Evidence, Waivers {
     /// @notice This contract. TraceLedger answers the same.
     address public immutable lotOperations = address(this);
 

@@ -3,17 +3,17 @@ pragma solidity 0.8.37;
 
 import {CertificateOperations} from "./CertificateOperations.sol";
 import {Assignments} from "./history/Assignments.sol";
-import {Corrections} from "./history/Corrections.sol";
 import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
+import {Notes} from "./history/Notes.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
 import {IRevisions} from "./interfaces/IRevisions.sol";
 
 /// @title The ledger of orders, assignments, lots, certificates, evidence and notes: one address, one log
 /// @notice The manual is on the interfaces; ITraceLedger is all that this address answers to. Many records go into one
 /// transaction with `multicall`: all or nothing.
-contract TraceLedger is Assignments, Custody, Corrections {
-    /// @notice Code for lots, transformations, evidence and notes. Never changed.
+contract TraceLedger is Assignments, Custody, Notes {
+    /// @notice Code for lots, transformations, waivers and evidence. Never changed.
     address public immutable lotOperations;
     /// @notice Code for certificates and their challenges, and for the revisions of orders. Never changed.
     address public immutable certificateOperations;

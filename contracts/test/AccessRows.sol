@@ -9,7 +9,6 @@ import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICouncil} from "../src/interfaces/ICouncil.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
-import {ICorrections} from "../src/interfaces/ICorrections.sol";
 import {IGates} from "../src/interfaces/IGates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
@@ -202,8 +201,7 @@ abstract contract AccessRows is Inspection {
         _finish(complete, 0);
         _complete(complete);
         _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, _none(), ROOT)));
-        _addSupersedeRow();
-        _add(buyer, Roles.ANY, abi.encodeCall(INotes.note, (_one(complete), _one(0), 1, ROOT)));
+        _add(buyer, Roles.ANY, abi.encodeCall(INotes.note, (_one(complete), _one(0), 1, 0, ROOT)));
     }
 
     function _addAgreementRow(bytes32 order, Party storage proposer, Party storage by, uint16 role) private {
@@ -314,22 +312,6 @@ abstract contract AccessRows is Inspection {
         _see(target, abi.encodeCall(ICouncil.motionOf, (1)));
         _see(target, abi.encodeCall(ICouncil.hasApproved, (1, buyer.id)));
         _see(target, abi.encodeCall(ICouncil.neededFor, ("")));
-    }
-
-    function _addSupersedeRow() private {
-        bytes32 order = _place("superseded", _terms(1));
-        _settle();
-        IHistory.Opening memory opening = IHistory.Opening({
-            previousHead: replay.previousHeadOf(order),
-            kind: IOrders.OrderPlaced.selector,
-            sequence: ledger.sequence(),
-            participant: buyer.id,
-            key: buyer.key,
-            digest: keccak256(abi.encode(buyer.key, _one(order), _terms(1))),
-            timestamp: uint40(START),
-            later: new IHistory.Link[](0)
-        });
-        _add(buyer, Roles.ANY, abi.encodeCall(ICorrections.supersede, (order, opening, ROOT)));
     }
 
     function _addAssignmentRows() internal {

@@ -46,7 +46,7 @@ contract ClosingTest is RegistryFixture {
         _as(maker);
         ledger.scrapLot(more, 5, ILots.Disposition.Scrapped, ROOT);
         _as(buyer);
-        ledger.note(_one(lot), new bytes32[](1), 5, ROOT);
+        ledger.note(_one(lot), new bytes32[](1), 5, 0, ROOT);
     }
 
     function test_M12_revisionsGoOn() public check {

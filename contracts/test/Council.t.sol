@@ -198,7 +198,7 @@ contract CouncilTest is RegistryFixture {
 
     function test_M11_theCouncilSpeaksOnTheLedger() public check {
         bytes32 lot = _receive(maker, "lot", 5);
-        _decide(address(ledger), abi.encodeCall(INotes.note, (_one(lot), new bytes32[](1), 2, ROOT)));
+        _decide(address(ledger), abi.encodeCall(INotes.note, (_one(lot), new bytes32[](1), 2, 0, ROOT)));
         _settle();
         assertEq(replay.count(INotes.NoteRecorded.selector), 1);
     }

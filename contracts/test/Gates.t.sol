@@ -109,11 +109,11 @@ contract GatesTest is GateFixture {
 
     function test_N1_eachGatesInspectorSpeaks() public check {
         _as(inspector2);
-        ledger.note(_one(_lot), _one(_order), 1, ROOT);
+        ledger.note(_one(_lot), _one(_order), 1, 0, ROOT);
         _as(inspector);
-        ledger.note(_one(_order), _one(0), 1, ROOT);
+        ledger.note(_one(_order), _one(0), 1, 0, ROOT);
         _refuse(carrier, abi.encodeWithSelector(INotes.NoteStandingMissing.selector, _order, carrier.id, bytes32(0)));
-        ledger.note(_one(_order), _one(0), 1, ROOT);
+        ledger.note(_one(_order), _one(0), 1, 0, ROOT);
     }
 
     function test_M10_lotOfSeveralGatesIsBoundToItsOrder() public check {

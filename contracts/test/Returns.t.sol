@@ -74,7 +74,7 @@ contract ReturnsTest is Fixture {
         uint40 offer = ledger.offerOf(_lot).sequence;
         bytes[] memory calls = new bytes[](2);
         calls[0] = abi.encodeCall(ICustody.acceptCustody, (_item(_lot, _order), offer, ROOT));
-        calls[1] = abi.encodeCall(INotes.note, (_one(_lot), new bytes32[](1), 7, LEAF));
+        calls[1] = abi.encodeCall(INotes.note, (_one(_lot), new bytes32[](1), 7, 0, LEAF));
         _as(carrier);
         ledger.multicall(calls);
         _transform(

@@ -8,7 +8,6 @@ import {TraceLedger} from "../src/TraceLedger.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
-import {INotes} from "../src/interfaces/INotes.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
@@ -41,8 +40,8 @@ contract TraceLedgerTest is Fixture {
         operations.openStream(_hash("log"), machine, ROOT);
         _refuse(carrier, reason);
         operations.multicall(_calls(_receiveCall("lot")));
-        _refuse(carrier, abi.encodeWithSelector(INotes.NoteSubjectUnknown.selector, _lot));
-        operations.note(_one(_lot), new bytes32[](1), 1, ROOT);
+        _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, _lot));
+        operations.scrapLot(_lot, 5, ILots.Disposition.Scrapped, ROOT);
         assertEq(operations.sequence(), 0);
     }
 

@@ -140,9 +140,7 @@ HINTS = {
     "buyer waive it: `millmark certificates waive`",
     "GateUnknown": "name an inspector of one of the order's gates: `millmark trace` shows them",
     "HistoryClosed": "go on with the ledger that is named as its successor",
-    "HistoryOpeningStale": "read the history again and open it up to its current head",
     "HistoryParticipantUnfit": "name a participant that has the role",
-    "HistoryRecordForeign": "correct records of your own company only",
     "HistoryRoleMissing": "have a participant with that role sign, or ask the registry's owner for the role",
     "HistorySubjectTaken": "use another identifier, or another salt",
     "LotBoundToOrder": "have the order's buyer take it out of the order: `millmark lots deallocate`",
@@ -157,6 +155,8 @@ HINTS = {
     "LotStateWrong": "what can be done depends on its state: `millmark lots show`",
     "LotUnknown": "wait until the record that creates it is final, or check its subject",
     "LotsNotAscending": "name the lots in ascending order of their subjects, each once",
+    "NoteAboutLater": "name a record that is on the ledger already",
+    "NoteAboutMissing": "name the record that it corrects: `millmark note --about`",
     "NoteStandingMissing": "have its custodian, its maker or a party of its order make the note",
     "OrderAgreementMissing": "have the other party agree to the proposal",
     "OrderEndTooEarly": "wait until the time that the error names, 14 days after the proposal or after the buyer left, "

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from millmark.ledger.events._base import Leaf, LedgerEvent
-from millmark.ledger.records import U16, U40, Bytes32, CertificateNumber, ClaimsRoot, MachineNumber, Statement, Verdict
+from millmark.ledger.records import (
+    U16,
+    U40,
+    Bytes32,
+    CertificateNumber,
+    ClaimsRoot,
+    MachineNumber,
+    RecordNumber,
+    Statement,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +85,6 @@ class NoteRecorded(LedgerEvent):
 
     kind_: U16
     """A `NoteKind`, or a number that the consortium agreed on."""
+    about: RecordNumber
+    """The earlier record that it is about; 0 for none. Whose that is, and in which history, readers have to see."""
     claims_root: ClaimsRoot

@@ -1,4 +1,4 @@
-"""Orders and assignments, and the correction of any record (IOrders, IAssignments, IHistory)."""
+"""Orders and assignments (IOrders, IAssignments)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from typing import TypeAlias
 
 from millmark.ledger import records
 from millmark.ledger.events._base import Leaf, LedgerEvent
-
-
-@dataclass(frozen=True, slots=True)
-class RecordSuperseded(LedgerEvent):
-    superseded: records.RecordNumber
-    reason_root: records.ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)

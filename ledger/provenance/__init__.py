@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         find_certificate,
         find_certified_lots,
         find_issue,
-        find_opening,
     )
     from millmark.ledger.provenance.passports import Fact, Passport, find_coded_lot, passport, passport_statements
     from millmark.ledger.provenance.permissions import MAX_RECALLED, MAX_TRACED, Limits
@@ -64,7 +63,6 @@ __all__ = [
     "find_certified_lots",
     "find_coded_lot",
     "find_issue",
-    "find_opening",
     "open_reader",
     "parse_disclosing",
     "participants",
@@ -94,7 +92,6 @@ _HOMES = {
         "find_certificate",
         "find_certified_lots",
         "find_issue",
-        "find_opening",
     ),
     "millmark.ledger.provenance.passports": ("Fact", "Passport", "find_coded_lot", "passport", "passport_statements"),
     "millmark.ledger.provenance.permissions": ("MAX_RECALLED", "MAX_TRACED", "Limits"),

@@ -558,8 +558,8 @@ class HistoryRecord(Printable):
     block_hash: bytes
     transaction_hash: bytes
     log_index: int
-    superseded_by: int | None
-    """Sequence of the latest record that supersedes it."""
+    corrected_by: int | None
+    """Sequence of the latest correction of it by who made it."""
     fields: Event
     """The fields that only this kind of event has."""
 

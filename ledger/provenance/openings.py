@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from millmark.ledger.canonical import keccak256, to_hex
-from millmark.ledger.errors import InputError, NotFoundError
+from millmark.ledger.canonical import to_hex
+from millmark.ledger.errors import NotFoundError
 from millmark.ledger.ids import SubjectKind
 from millmark.ledger.provenance import answers
 from millmark.ledger.provenance.reader import HINT_INDEX, Reader, find_subject, verify_name
-from millmark.ledger.records import Contract, Link, Names, Opening
-from millmark.ledger.slots import start_of
-from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, RecordHistoryRow, RecordRow
+from millmark.ledger.records import Contract, Names
+from millmark.ledger.store.rows import AssignmentRow, CertificateRow, CertifiedLotRow, RecordRow
 
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
@@ -41,36 +40,6 @@ def find_issue(reader: Reader, certificate: int) -> RecordRow:
     if row is None:
         raise NotFoundError(f"the index lacks record {certificate}", hint=HINT_INDEX)
     return row
-
-
-def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
-    """Find the opening of record `sequence` in the history of `subject`: the links from there to the present head.
-
-    The contract accepts it until the next record enters that history. Raises InputError if the record is not in that
-    history, NotFoundError if the index lacks one of its records.
-    """
-    links = reader.rows.find(RecordHistoryRow, subject=subject)
-    at = next((place for place, link in enumerate(links) if link.sequence == sequence), None)
-    if at is None:
-        raise InputError(f"record {sequence} is not in the history of {to_hex(subject)}")
-    ahead = [link.sequence for link in links[at:]]
-    found = reader.rows.among(RecordRow, "sequence", ahead, contract=Contract.LEDGER.value)
-    records = {row.sequence: row for row in found}
-    record = records.get(sequence)
-    # With a record missing, the contract would refuse the opening at the expense of gas.
-    if record is None or len(records) != len(links) - at:
-        raise NotFoundError(f"the index lacks a record of the history of {to_hex(subject)}", hint=HINT_INDEX)
-    start = start_of(reader.identity.chain_id, reader.identity.ledger, reader.identity.ledger_id, subject)
-    return Opening(
-        previous_head=links[at - 1].head if at else start,
-        kind=record.topic,
-        sequence=sequence,
-        participant=record.participant,
-        key=record.key,
-        digest=keccak256(record.data),
-        timestamp=record.block_time,
-        later=tuple(Link(records[link.sequence].topic, records[link.sequence].inner) for link in links[at + 1 :]),
-    )
 
 
 # Measurements that more than one certificate or finished operation names, anywhere on the ledger.

@@ -24,7 +24,7 @@ from millmark.ledger.provenance.reader import (
     unit,
     verify_name,
 )
-from millmark.ledger.records import Contract, LotState
+from millmark.ledger.records import Contract, LotState, NoteKind
 from millmark.ledger.store import Store
 from millmark.ledger.store import rows as tables
 
@@ -223,8 +223,9 @@ def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord
     sequences = {row.sequence for row in reader.rows.find(tables.RecordHistoryRow, subject=subject)}
     # The registry numbers its records apart, so that a sequence alone also finds records that are not of the ledger.
     found = reader.rows.among(tables.RecordRow, "sequence", sequences, contract=Contract.LEDGER.value)
-    later = reader.rows.among(tables.SupersessionRow, "superseded", sequences)
-    superseded = {row.superseded: row.sequence for row in sorted(later, key=lambda row: row.sequence)}
+    # Of those in this history: a correction of a record that enters several may stand in the history of one alone.
+    notes = reader.rows.among(tables.NoteRow, "sequence", sequences, note_kind=int(NoteKind.CORRECTION))
+    corrected = {(one.about, one.participant): one.sequence for one in sorted(notes, key=lambda one: one.sequence)}
     return tuple(
         answers.HistoryRecord(
             sequence=row.sequence,
@@ -237,7 +238,7 @@ def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord
             block_hash=row.block_hash,
             transaction_hash=row.transaction_hash,
             log_index=row.log_index,
-            superseded_by=superseded.get(row.sequence),
+            corrected_by=corrected.get((row.sequence, row.participant)),
             fields=row.event(),
         )
         for row in sorted(found, key=lambda row: row.sequence)

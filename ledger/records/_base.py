@@ -54,6 +54,8 @@ class NoteKind(enum.IntEnum):
     MAINTENANCE = 4
     LATER_FACT = 5
     """Something that became known after the lot had left: state of health, status of use, a repair elsewhere."""
+    CORRECTION = 6
+    """The record `about` is to be read together with the document, which says what was wrong. Nothing is changed."""
     COMPLAINT = 7
     """What arrived is less than was offered, or other: by who accepted it."""
     ACKNOWLEDGEMENT = 8

@@ -259,8 +259,10 @@ class Note(LedgerRecord):
     subjects: tuple[Bytes32, ...]
     """Strictly ascending."""
     grounds: tuple[Bytes32, ...]
-    """For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash, for a party of
-    its order that order; otherwise zeros."""
+    """For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash, for an issuer
+    the certificate's number, for a party of its order that order; otherwise zeros."""
     kind: U16
     """A `NoteKind`, or a number that the consortium agreed on; not 0."""
+    about: U40
+    """Sequence of the earlier record that it is about, which a correction needs; 0 for none."""
     claims_root: Bytes32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from millmark.ledger.records._base import U16, U40, Bytes32, LedgerRecord
-from millmark.ledger.records._parts import Opening, OrderTerms
+from millmark.ledger.records._parts import OrderTerms
 
 __all__ = [
     "AcceptAssignment",
@@ -23,16 +23,7 @@ __all__ = [
     "ProposeEnd",
     "ProposeRevision",
     "StartAssignment",
-    "Supersede",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Supersede(LedgerRecord):
-    event = "RecordSuperseded"
-    subject: Bytes32
-    opening: Opening
-    reason_root: Bytes32
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from millmark.ledger.records._base import (
     U16,
     U32,
     U40,
-    Address,
     Bytes3,
     Bytes32,
     Checked,
@@ -159,25 +158,3 @@ class Measured(Checked):
     """The data of the leaf (`millmark.ledger.evidence.build_leaf_data`)."""
     proof: tuple[Bytes32, ...]
     """Under the anchor that was in force when the certificate was issued."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link(Checked):
-    """One later link of a history: topic 0 of the record's event, and its inner hash (IHistory.Link)."""
-
-    kind: Bytes32
-    inner: Bytes32
-
-
-@dataclass(frozen=True, slots=True)
-class Opening(Checked):
-    """Proves to the contract that a record is in a history (IHistory.Opening)."""
-
-    previous_head: Bytes32
-    kind: Bytes32
-    sequence: U40
-    participant: U32
-    key: Address
-    digest: Bytes32
-    timestamp: U40
-    later: tuple[Link, ...]

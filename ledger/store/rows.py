@@ -112,15 +112,6 @@ class HeadRow:
 
 
 @dataclass(slots=True)
-class SupersessionRow:
-    """Record `sequence` states that `superseded` must be read together with the document behind `reason_root`."""
-
-    sequence: int
-    superseded: int
-    reason_root: bytes
-
-
-@dataclass(slots=True)
 class NoteRow:
     """A note; its record's histories are what it is about."""
 
@@ -129,6 +120,8 @@ class NoteRow:
     """A `millmark.ledger.records.NoteKind`, or a number that the consortium agreed on."""
     participant: int
     """0 for the registry's owner."""
+    about: int
+    """The earlier record that it is about; 0 for none."""
     recorded_at: int
     claims_root: bytes
 

@@ -133,7 +133,6 @@ blocks = _table("blocks", rows.BlockRow, "number")
 records = _table("records", rows.RecordRow, "contract sequence", "subject", "block_number")
 record_histories = _table("record_histories", rows.RecordHistoryRow, "sequence position", "subject sequence")
 heads = _table("heads", rows.HeadRow, "subject")
-supersessions = _table("supersessions", rows.SupersessionRow, "sequence", "superseded")
 notes = _table("notes", rows.NoteRow, "sequence", "note_kind sequence")
 
 participants = _table("participants", rows.ParticipantRow, "number")

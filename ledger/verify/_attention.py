@@ -446,8 +446,13 @@ def _records(verified: Verified) -> Iterator[Statement]:
             yield say("compromised", None, (entry.sequence,), record=entry.sequence, declared=declared)
     for record, who in verified.state.lifted.items():
         yield say("lifted", None, (record,), record=record, by=verified.party(who))
-    for number, by in verified.state.superseded.items():
-        yield say("corrected", None, (number, by), record=number, by=by)
+    for number, by in verified.state.corrected.items():
+        found = verified.state.certificates.get(number)
+        if found is None:
+            yield say("corrected", None, (number, by), record=number, by=by)
+        else:
+            issuer, lot = verified.party(found.issuer), verified.thing(found.lot)
+            yield say("taken_back", found.lot, (number, by), certificate=number, lot=lot, issuer=issuer, by=by)
 
 
 def _companies(verified: Verified) -> Iterator[Statement]:

@@ -17,6 +17,7 @@ from millmark.ledger.records import (
     Input,
     LotState,
     ModelState,
+    NoteKind,
     OrderState,
     TransformationKind,
     Verdict,
@@ -616,13 +617,21 @@ CUSTODY_RULES = dict(
 
 
 def _noted(entry: Entry[NoteRecorded], state: State) -> None:
+    about = entry.event.about
     hold(entry.event.kind_ != 0, entry, "a note without a kind")
+    hold(about < entry.sequence, entry, f"a note about record {about} before that was made")
+    hold(about != 0 or entry.event.kind_ != NoteKind.CORRECTION, entry, "a correction of no record")
     ascending = all(first < second for first, second in zip(entry.histories, entry.histories[1:], strict=False))
     hold(ascending, entry, "the subjects of a note are not strictly ascending")
     for name in entry.histories:
         # Of what has no history in the bundle, the state that the note was made in is not known.
         if name in state.shown:
             _require_part(entry, state, name)
+            earlier = state.entries_of.get(name, {}).get(about)
+            # Anybody with a part may say that a record is wrong. Only who made it takes something back by that.
+            own = earlier is not None and earlier.participant == entry.participant
+            if own and entry.event.kind_ == NoteKind.CORRECTION:
+                state.corrected[about] = entry.sequence
 
 
 def _require_part(entry: Entry[NoteRecorded], state: State, name: bytes) -> None:
@@ -635,7 +644,13 @@ def _require_part(entry: Entry[NoteRecorded], state: State, name: bytes) -> None
         held = lot.parent is None and lot.custodian == entry.participant
         own = state.order_of(lot)
         may = held or lot.maker == entry.participant or (own is not None and _is_party(own, entry.participant))
+        may = may or _is_issuer(state, name, entry.participant)
     hold(may, entry, "a note by a participant without a part in it", name)
+
+
+def _is_issuer(state: State, lot: bytes, participant: int) -> bool:
+    """Whether a certificate of that lot, of several lots of the first, is by this participant."""
+    return any(one.issuer == participant and one.lots[0] == lot for one in state.certificates.values())
 
 
 def _is_party(order: Order, participant: int) -> bool:

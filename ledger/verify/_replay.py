@@ -14,12 +14,11 @@ from millmark.ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRe
 from millmark.ledger.events import HISTORY_EVENTS, Event, topic_of
 from millmark.ledger.events.certificates import CertificateIssued, CertificateRevoked, NoteRecorded
 from millmark.ledger.events.lots import LotReworked, LotsPacked, LotsTransformed, LotsUnpacked
-from millmark.ledger.events.orders import RecordSuperseded
 from millmark.ledger.slots import inner_of, link, start_of
 from millmark.ledger.verify._abi import MalformedError, decode
 from millmark.ledger.verify._lot_rules import CUSTODY_RULES, LOT_RULES, NOTE_RULES, TRANSFORMATION_RULES, pass_withheld
 from millmark.ledger.verify._order_rules import CERTIFICATE_RULES, ORDER_RULES
-from millmark.ledger.verify._state import Entry, Proved, State, broken, hold, on
+from millmark.ledger.verify._state import Entry, Proved, State, broken, hold
 from millmark.ledger.verify.report import HeadsRefused, ReplayRefused
 
 # Step 5: the records are all that the histories contain, each once and in order.
@@ -125,28 +124,7 @@ _SEVERAL = (
 """Kinds that enter several histories; every other kind enters one."""
 
 
-def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
-    (name,) = entry.histories
-    number = entry.event.superseded
-    earlier = state.entries_of.get(name, {}).get(number)
-    hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
-    # It may be one of the withheld records, whose sequences the bundle does not have.
-    if earlier is None:
-        hold(name in state.with_withheld, entry, f"record {number}, which is superseded, is not of this history")
-        return
-    hold(earlier.participant == entry.participant, entry, "superseded by another participant than the one who made it")
-    state.superseded[number] = entry.sequence
-
-
-RULES = (
-    dict([on(RecordSuperseded, _superseded)])
-    | ORDER_RULES
-    | LOT_RULES
-    | TRANSFORMATION_RULES
-    | CUSTODY_RULES
-    | CERTIFICATE_RULES
-    | NOTE_RULES
-)
+RULES = ORDER_RULES | LOT_RULES | TRANSFORMATION_RULES | CUSTODY_RULES | CERTIFICATE_RULES | NOTE_RULES
 """The rule of each kind."""
 
 

@@ -270,8 +270,8 @@ class State:
     certificates: dict[int, Certificate] = field(default_factory=dict)
     lifted: dict[int, int] = field(default_factory=dict)
     """Who had imposed a quarantine without a certificate that another participant lifted, by record."""
-    superseded: dict[int, int] = field(default_factory=dict)
-    """Sequence of the superseding record, by that of the superseded one."""
+    corrected: dict[int, int] = field(default_factory=dict)
+    """Sequence of the latest correction by who made a record, by that record's."""
 
     def order(self, entry: Entry[Event], name: bytes) -> Order:
         """An order. Raises ReplayRefused if the bundle lacks its history."""

@@ -84,7 +84,7 @@ def _lines(section: Section, statements: Iterator[Statement], language: str) -> 
 
 VERDICTS = ("quarantined_part", "passed", "failed", "no_valid_verdict", "no_gate_verdict", "no_verdict")
 """Codes of the statements that say how a part stands."""
-STOPPING = frozenset({"recall_notice", "quarantined_part", "failed", "no_valid_verdict"})
+STOPPING = frozenset({"recall_notice", "taken_back", "quarantined_part", "failed", "no_valid_verdict"})
 """Codes among those told first that say not to use the part as it stands."""
 WAITING = frozenset({"demanded"})
 """That which says to wait."""
@@ -104,18 +104,33 @@ class Worth(enum.Enum):
     """Nothing is told of a part."""
 
 
-_RECALL, _NOTE, _PASSED, _DEMANDED = "recall_notice", "note", "passed", "demanded"
+_RECALL, _NOTE, _PASSED, _DEMANDED, _TAKEN_BACK = "recall_notice", "note", "passed", "demanded", "taken_back"
 
 
 def find_first(statements: Iterable[Statement]) -> tuple[Statement, ...]:
-    """The recall notices that stand, the doubts that are open, then quarantine and verdicts: the first of them is the
-    headline. A pass that is doubted is not among them: who doubts it says so."""
+    """The recall notices that stand, the passes that were taken back, the doubts that are open, then quarantine and
+    verdicts: the first of them is the headline. A pass that is doubted or taken back is not among them: who did so
+    says it."""
     found = tuple(statements)
-    waits = find_waits(found)
+    back, waits = _find_taken_back(found), find_waits(found)
+    gone = {one.values.get("certificate") for one in back}
     doubted = {(one.subject, one.values.get("certificate")) for one in waits}
-    verdicts = (one for one in found if one.code in VERDICTS)
-    kept = (one for one in verdicts if (one.subject, one.values.get("certificate")) not in doubted)
-    return (*find_recalls(found), *waits, *kept)
+    verdicts = (
+        one for one in found if one.code in VERDICTS and not (one.code == _PASSED and _certificate(one) in gone)
+    )
+    kept = (one for one in verdicts if (one.subject, _certificate(one)) not in doubted)
+    return (*find_recalls(found), *back, *waits, *kept)
+
+
+def _find_taken_back(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """The statements that a certificate by which a part passes was corrected by who issued it. By its number: the part
+    may be another of its lots, or split off one."""
+    passed = {_certificate(one) for one in statements if one.code == _PASSED}
+    return tuple(one for one in statements if one.code == _TAKEN_BACK and _certificate(one) in passed)
+
+
+def _certificate(statement: Statement) -> object:
+    return statement.values.get("certificate")
 
 
 def find_worth(told: Iterable[Statement], *, refused: bool = False) -> Worth:

@@ -50,6 +50,7 @@ _SAID = (
     Field("things", Kind.MANY, help="Lots and orders: identifiers or subjects.", option="THING..."),
     _TEXT,
     Field("kind", help=f"{_KINDS}, or a number agreed on.", default="observation"),
+    Field("about", Kind.NUMBER, required=False, help="Number of the earlier record that it is about.", least=1),
 )
 _REVOKE_HELP = (
     "Revoke a certificate of your company, irreversibly.\n\n"
@@ -186,9 +187,4 @@ ACTS = (
     _new("objectToRecovery", "/v1/recovery/objection", "Object to the recovery of your company's keys", None)
     .without_command("by whichever key there is: `millmark keys object`")
     .form(grave=True),
-    _new("supersede", "/v1/supersessions", "Correct an earlier record of your company", None)
-    .asks(REASON)
-    .shows(subject=act.A_LOT, sequence=380)
-    .without_command("programs correct, which know what they sent")
-    .without_form("it says for good that an own record was wrong, which it names by number: `POST /v1/supersessions`"),
 )

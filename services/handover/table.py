@@ -166,12 +166,13 @@ def always(_rows: Rows, _record: RecordRow) -> bool:
 
 _MOST_NOTICES = 1_000
 """Notices that an answer may be about, the latest."""
+_REACHING = (NoteKind.RECALL_NOTICE, NoteKind.CORRECTION)
 _ANSWERS = (NoteKind.ACKNOWLEDGEMENT, NoteKind.RESOLUTION)
 
 
 def called_back(rows: Rows, record: RecordRow, event: Event) -> set[int]:
-    """Who made, has or ever had any of what a recall notice reaches."""
-    if not isinstance(event, NoteRecorded) or event.kind_ != NoteKind.RECALL_NOTICE:
+    """Who made, has or ever had any of what a recall notice or a correction reaches."""
+    if not isinstance(event, NoteRecorded) or event.kind_ not in _REACHING:
         return set()
     return find_concerned(rows, _named(rows, record), record.sequence)
 
@@ -546,7 +547,7 @@ TABLE: tuple[Entry, ...] = (
     Entry(("CertificateIssued",), "inspector", "auditors", _VERDICT | {Gets.PROOF_ALONE}, auditors_alone),
     Entry(
         ("NoteRecorded",),
-        "who records a recall notice",
+        "who records a recall notice, or corrects a record",
         "who made, has or had any of the lots that it names, or of what was made from them",
         {Gets.RECORD_DOCUMENT},
         called_back,

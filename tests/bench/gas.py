@@ -17,7 +17,6 @@ from millmark.ledger.chain import Transport
 from millmark.ledger.events import Event, Recorded
 from millmark.ledger.evidence import EvidenceLog
 from millmark.ledger.ids import SubjectKind, subject
-from millmark.ledger.slots import start_of
 from millmark.services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from millmark.services.demo.plant import PIECE, Plant, build_plant
 from millmark.services.store import open_store
@@ -259,7 +258,6 @@ class _Meter:
         self._accept(buyer, gated, self._offer(maker, buyer, gated, "through a gate"), "through a gate")
         self._close()
         self._pack()
-        self._supersede()
         self._note()
 
     def _close(self) -> None:
@@ -314,33 +312,10 @@ class _Meter:
         self._measure(maker, [kinds.PackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
         self._measure(maker, [kinds.UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
 
-    def _supersede(self) -> None:
-        """Supersedes the only record of each lot."""
-        maker = self._consortium.makers[0]
-        lots = self._receive()
-        records = [
-            kinds.Supersede(lot, self._opening(lot, recorded), ROOT)
-            for lot, recorded in zip(lots, self._latest(), strict=True)
-        ]
-        self._measure(maker, records)
-
     def _note(self) -> None:
         """Notes of the maker on one lot each, which has a history."""
-        notes = [kinds.Note((lot,), (NOTHING,), 1, ROOT) for lot in self._receive()]
+        notes = [kinds.Note((lot,), (NOTHING,), 1, 0, ROOT) for lot in self._receive()]
         self._measure(self._consortium.makers[0], notes)
-
-    def _opening(self, lot: bytes, recorded: Recorded[Event]) -> kinds.Opening:
-        chain = self._consortium.chain
-        return kinds.Opening(
-            previous_head=start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot),
-            kind=recorded.topic,
-            sequence=recorded.sequence,
-            participant=recorded.participant,
-            key=recorded.key,
-            digest=keccak256(recorded.data),
-            timestamp=recorded.block_time,
-            later=(),
-        )
 
 
 GATED_PARTS, SAMPLED_LOTS = 256, 50

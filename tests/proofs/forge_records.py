@@ -228,7 +228,7 @@ _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, determined by earlier records."""
 _REPEATABLE = (
     "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
-    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded", "NoteRecorded",
+    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "NoteRecorded",
     "GateWaived",
 )  # fmt: skip
 _ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
@@ -450,13 +450,13 @@ def another_number(content: Content, rng: Random) -> bool | None:
     """An assignment, certificate or proposal that is not the current one."""
     record = _of(
         content, rng, "AssignmentAccepted", "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished",
-        "AssignmentCancelled", "LotCommissioned", "CertificateRevoked", "RevisionAccepted", "RecordSuperseded",
+        "AssignmentCancelled", "LotCommissioned", "CertificateRevoked", "RevisionAccepted",
         "CertificateUpheld", "OpeningDemanded",
     )  # fmt: skip
     if record is None:
         return False
     certificates = dict.fromkeys(("CertificateRevoked", "CertificateUpheld", "OpeningDemanded"), "certificate")
-    name = {**certificates, "RevisionAccepted": "proposal", "RecordSuperseded": "superseded"}
+    name = {**certificates, "RevisionAccepted": "proposal"}
     member = name.get(record.kind, "assignment")
     number: int = getattr(entry_of(record).event, member)
     content.put(with_fields(record, **{member: rng.choice([number + rng.randrange(1000, 2**30), 0])}))

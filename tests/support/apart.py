@@ -301,7 +301,7 @@ class Apart:
         with self.home(by).store.reading() as connection:
             identity = Book(connection).identity(lot)
         ground = hash_of(identity) if identity is not None and identity.creator == by.number else NOTHING
-        return self.act(by, word, Note((lot,), (ground,), int(kind), self.document(by, word, {"text": text})))
+        return self.act(by, word, Note((lot,), (ground,), int(kind), 0, self.document(by, word, {"text": text})))
 
     def decline(self, lot: bytes, taker: Company, offer: int, word: str) -> int:
         return self.act(taker, word, DeclineCustody(lot, offer, NOTHING))

@@ -65,7 +65,6 @@ from millmark.ledger.records import (
     NoteKind,
     ObjectToRecovery,
     OfferCustody,
-    Opening,
     OpenStream,
     OrderTerms,
     Output,
@@ -96,7 +95,6 @@ from millmark.ledger.records import (
     SetRoles,
     StartAssignment,
     Statement,
-    Supersede,
     Suspend,
     Transformation,
     TransformationKind,
@@ -467,7 +465,7 @@ def _send_back(world: BundleWorld) -> None:
     maker, carrier, crate = world.maker, world.consortium.carrier, world.lots["crate"]
     items = (Item(crate, NOTHING),)
     [offer] = world.act(maker, OfferCustody(items, carrier.number, NOTHING))
-    complaint = Note((crate,), (NOTHING,), NoteKind.COMPLAINT, world.document({"text": "one is missing"}))
+    complaint = Note((crate,), (NOTHING,), NoteKind.COMPLAINT, 0, world.document({"text": "one is missing"}))
     world.act(carrier, AcceptCustody(items, offer, NOTHING), complaint)
     world.act(carrier, ScrapLot(crate, 1, Disposition.LOST, NOTHING))
     world.act(carrier, QuarantineLot(crate, NOTHING, world.document({"reason": "wet"})))
@@ -588,16 +586,11 @@ def _stock(world: BundleWorld) -> None:
 
 def _correct(world: BundleWorld) -> None:
     """Revokes the certificate of hip-1, marks it as corrected, and issues it again."""
-    inspector, chain, lot = world.consortium.inspector, world.consortium.chain, world.lots["hip-1"]
+    inspector, lot = world.consortium.inspector, world.lots["hip-1"]
     wrong = next(number for number, one in world.inspections.items() if one.statement.items[0].lot == lot)
-    before = chain.head(lot)
     [revoked] = world.act(inspector, RevokeCertificate((lot,), wrong, NOTHING))
-    record = world.recorded()[-1]
-    assert record.sequence == revoked
-    opening = Opening(
-        before, record.topic, revoked, inspector.number, record.key, keccak256(record.data), record.block_time, ()
-    )
-    world.act(inspector, Supersede(lot, opening, world.document({"reason": "wrong part on the bench"})))
+    ground, why = wrong.to_bytes(32, "big"), world.document({"text": "wrong part on the bench"})
+    world.act(inspector, Note((lot,), (ground,), NoteKind.CORRECTION, revoked, why))
     world.certify("hip-1", Verdict.PASS, "hip")
 
 
@@ -675,10 +668,10 @@ def _notes(world: BundleWorld) -> None:
     """The maker and the registry's owner speak about a part that the buyer has, and the buyer about part and order."""
     part, hip = world.named(SubjectKind.LOT, world.maker, "hip-1"), world.orders["hip"]
     later = world.document({"text": "grease again after a year"})
-    world.act(world.maker, Note((part.subject,), (hash_of(part),), NoteKind.LATER_FACT, later))
+    world.act(world.maker, Note((part.subject,), (hash_of(part),), NoteKind.LATER_FACT, 0, later))
     about = tuple(sorted((part.subject, hip)))
-    world.act(world.consortium.buyer, Note(about, (NOTHING, NOTHING), NoteKind.OBSERVATION, NOTHING))
-    world.act(world.consortium.owner, Note((part.subject,), (NOTHING,), NoteKind.OBSERVATION, NOTHING))
+    world.act(world.consortium.buyer, Note(about, (NOTHING, NOTHING), NoteKind.OBSERVATION, 0, NOTHING))
+    world.act(world.consortium.owner, Note((part.subject,), (NOTHING,), NoteKind.OBSERVATION, 0, NOTHING))
 
 
 def _rotate_key(world: BundleWorld) -> None:

@@ -29,6 +29,7 @@ from millmark.ledger.records import (
     Item,
     LotState,
     ModelState,
+    NoteKind,
     OrderState,
     OrderTerms,
     Output,
@@ -650,11 +651,15 @@ class FakeLedger:
             lot.state, lot.counterparty = LotState.HELD, 0
 
     def note(self, participant: int, *subjects: bytes, kind: int = 1, root: bytes = bytes(32)) -> int:
-        return self._ledger("NoteRecorded", participant, *sorted(subjects), kind_=kind, claims_root=root)
+        return self._ledger("NoteRecorded", participant, *sorted(subjects), kind_=kind, about=0, claims_root=root)
 
-    def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
-        own: dict[str, object] = {"superseded": superseded, "reason_root": digest("correction")}
-        return self._ledger("RecordSuperseded", participant, subject, **own)
+    def correct(self, subject: bytes, participant: int, about: int) -> int:
+        own: dict[str, object] = {
+            "kind_": int(NoteKind.CORRECTION),
+            "about": about,
+            "claims_root": digest("correction"),
+        }
+        return self._ledger("NoteRecorded", participant, subject, **own)
 
 
 def _number(number: int) -> bytes:

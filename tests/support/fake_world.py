@@ -119,7 +119,7 @@ def _turn_bad(world: World) -> None:
     short = fake.certify(blank, INSPECTOR, world.spare_model, Verdict.PASS, world.stream, lasts_s=1)
     world.certificates["hip blank"] = short
     fake.revoke(first)
-    fake.supersede(first, INSPECTOR, world.certificates["hip 1"])
+    fake.correct(first, INSPECTOR, world.certificates["hip 1"])
     fake.chain.mine(3)
     fake.withdraw_model(AUDITOR, world.model, 1)
 

@@ -145,7 +145,7 @@ class FeedbackWorld:
         return self.record(event_of("CertificateIssued", statement=statement), by, (lot, *more))
 
     def note_drift(self, lot: bytes, by: int = INSPECTOR) -> int:
-        return self.record(event_of("NoteRecorded", kind_=10, claims_root=bytes(32)), by, (lot,))
+        return self.record(event_of("NoteRecorded", kind_=10, about=0, claims_root=bytes(32)), by, (lot,))
 
     # What the company does
 

@@ -421,7 +421,6 @@ def delivered(story: Story) -> None:
     story.offer(A, to=BUYER)
     story.take(A, by=BUYER)
     story.record("OrderDelivered", BUYER, ORDER, count=1, quantity=4)
-    story.record("RecordSuperseded", BUYER, ORDER, superseded=1)
 
 
 def declined(story: Story) -> None:
@@ -488,7 +487,7 @@ def packed(story: Story) -> None:
         story.receive(lot)
     story.pack(BOX, A, B)
     story.record("LotsUnpacked", MAKER, BOX, *sorted((A, B)))
-    story.record("NoteRecorded", MAKER, A, kind_=1)
+    story.record("NoteRecorded", MAKER, A, kind_=6, about=1)
 
 
 def waived(story: Story) -> None:

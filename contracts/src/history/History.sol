@@ -127,19 +127,6 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         head.value = _link(previous, kind, inner);
     }
 
-    /// @dev Reverts unless `opening` leads from `previousHead` to the head of `subject`.
-    function _requireOpening(bytes32 subject, Opening calldata opening) internal view {
-        bytes32 inner = keccak256(
-            abi.encode(opening.sequence, opening.participant, opening.key, opening.digest, uint256(opening.timestamp))
-        );
-        bytes32 computed = _link(opening.previousHead, opening.kind, inner);
-        for (uint256 i; i < opening.later.length; ++i) {
-            computed = _link(computed, opening.later[i].kind, opening.later[i].inner);
-        }
-        bytes32 head = _heads[subject].value;
-        if (computed != head) revert HistoryOpeningStale(subject, computed, head);
-    }
-
     /// @dev Who acts, when it holds one of the roles `needed`.
     function _actor(uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();

@@ -29,38 +29,14 @@ interface IHistory {
         address key;
     }
 
-    /// @dev A later link of a history, opened no further.
-    struct Link {
-        bytes32 kind;
-        bytes32 inner;
-    }
-
-    /// @dev Shows that a record is in a history: the links from the head before it to the head of today.
-    struct Opening {
-        /// Head before the record; for a history's first record, its start.
-        bytes32 previousHead;
-        /// Topic 0 of the record's event.
-        bytes32 kind;
-        uint40 sequence;
-        uint32 participant;
-        address key;
-        /// keccak256 of the event's data.
-        bytes32 digest;
-        uint40 timestamp;
-        /// All links after it, oldest first.
-        Link[] later;
-    }
-
-    /// @notice The acting participant holds none of the roles that the function needs.
     /// @notice The call belongs at the ledger's address, not at that of code behind it.
     error HistoryNotTheLedger(address self);
+    /// @notice The acting participant holds none of the roles that the function needs.
     error HistoryRoleMissing(uint32 participant, uint16 held, uint16 needed);
     /// @notice A named participant is unknown, suspended, or holds none of the roles that its part needs.
     error HistoryParticipantUnfit(uint32 participant, uint16 held, uint16 needed);
     /// @notice The same creator used that subject before.
     error HistorySubjectTaken(bytes32 subject);
-    /// @notice The opening does not lead to the head: a link is wrong, or a newer record came in between.
-    error HistoryOpeningStale(bytes32 subject, bytes32 computed, bytes32 head);
     /// @notice The registry is closed: no new orders, and no lots from outside; the ledger `successor` goes on.
     error HistoryClosed(address successor);
 

@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "./IAssignments.sol";
 import {ICertificates} from "./ICertificates.sol";
-import {ICorrections} from "./ICorrections.sol";
 import {ICustody} from "./ICustody.sol";
 import {IEvidence} from "./IEvidence.sol";
 import {IGates} from "./IGates.sol";
@@ -20,7 +19,6 @@ import {IRevisions} from "./IRevisions.sol";
 /// they are.
 interface ITraceLedger is
     IHistory,
-    ICorrections,
     INotes,
     IOrders,
     IRevisions,

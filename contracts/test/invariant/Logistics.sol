@@ -167,7 +167,12 @@ abstract contract Logistics is Production {
         uint32 id = _chance(50) ? _custodianOf(stored) : (_chance(50) ? made.buyer : inspects);
         address by = _chance(10) ? owner : _keyOf(id);
         bytes32[] memory subjects = _one(_chance(80) ? lot : order);
-        _record(by, abi.encodeCall(INotes.note, (subjects, _one(order), uint16(_below(8)), ROOT)));
+        _record(
+            by,
+            abi.encodeCall(
+                INotes.note, (subjects, _one(order), uint16(_below(8)), _chance(50) ? 0 : uint40(_below(40)), ROOT)
+            )
+        );
     }
 
     // ---- certificates ----

@@ -37,6 +37,8 @@ abstract contract CertificateReplay is OrderReplay {
     mapping(bytes32 lot => uint40) internal _reworks;
     mapping(bytes32 lot => uint32[]) private _inspectorsOf;
     mapping(uint40 certificate => Issuing) private _issuings;
+    /// @dev Whether a certificate of that inspector is of that lot, of several of the first.
+    mapping(uint32 inspector => mapping(bytes32 lot => bool)) internal _hasIssued;
     mapping(uint32 participant => uint256 time) private _demands;
 
     /// @notice What opens a certificate: the key that issued it, and the record's data.
@@ -178,6 +180,7 @@ abstract contract CertificateReplay is OrderReplay {
             state: ICertificates.CertificateState.Issued
         });
         _allCertificates.push(entry.sequence);
+        _hasIssued[entry.participant][entry.subject] = true;
         Issuing storage issuing = _issuings[entry.sequence];
         (issuing.lots, issuing.order, issuing.data) = (histories, statement.items[0].order, entry.data);
         if (statement.model == 0 && histories.length > 1) ++count[CERTIFIED_BY_PROCEDURE];

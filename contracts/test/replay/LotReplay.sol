@@ -20,6 +20,7 @@ abstract contract LotReplay is WaiverReplay {
     }
 
     uint16 internal constant HOLDER = Roles.HOLDER;
+    uint16 private constant CORRECTION = 6;
 
     // What an interesting history has in it, beside every kind of record.
     bytes32 public constant QUARANTINED_REWORKED = "quarantined lot reworked";
@@ -64,7 +65,9 @@ abstract contract LotReplay is WaiverReplay {
 
     function _applyNote(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
         if (entry.kind != INotes.NoteRecorded.selector) return false;
-        (,, uint16 kind,) = abi.decode(entry.data, (address, bytes32[], uint16, bytes32));
+        (,, uint16 kind, uint40 about,) = abi.decode(entry.data, (address, bytes32[], uint16, uint40, bytes32));
+        bool named = about < entry.sequence && (about != 0 || kind != CORRECTION);
+        _hold(Property.Authority, named, "note: a correction of nothing, or of a later record");
         bool byOwner = entry.participant == 0 && entry.key == _owner;
         if (!byOwner) _act(entry, entry.participant, Roles.ANY);
         bool standing = kind != 0 && histories.length != 0 && histories[0] == entry.subject;
@@ -72,7 +75,8 @@ abstract contract LotReplay is WaiverReplay {
             ILots.Lot storage lot = _lots[histories[i]];
             bool held = !lot.packed && lot.holder == entry.participant;
             bool part = _isParty(histories[i], entry) || _isParty(_orderAt[lot.order], entry);
-            bool own = lot.number != 0 && (held || _makerOf[histories[i]] == entry.participant);
+            bool own = lot.number != 0
+                && (held || _makerOf[histories[i]] == entry.participant || _hasIssued[entry.participant][histories[i]]);
             standing = standing && (byOwner || part || own) && (i == 0 || histories[i] > histories[i - 1]);
         }
         _hold(Property.Authority, standing, "note: by somebody without a part, or on nothing");

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {ICorrections} from "../../src/interfaces/ICorrections.sol";
 import {IHistory} from "../../src/interfaces/IHistory.sol";
 import {INotes} from "../../src/interfaces/INotes.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
@@ -67,10 +66,9 @@ contract Replay is CustodyReplay {
         (, bytes32[] memory histories) = abi.decode(entry.data, (address, bytes32[]));
         _hold(Property.Numbering, entry.sequence == ++ledgerSequence, "ledger: sequence has a gap");
         _extend(entry, histories);
-        if (entry.kind == ICorrections.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
-        bool known = entry.kind == ICorrections.RecordSuperseded.selector || _applyOrder(entry)
-            || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry)
-            || _applyCertificate(entry, histories) || _applyWaiver(entry) || _applyNote(entry, histories);
+        bool known = _applyOrder(entry) || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories)
+            || _applyCustody(entry) || _applyCertificate(entry, histories) || _applyWaiver(entry)
+            || _applyNote(entry, histories);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {

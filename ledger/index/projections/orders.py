@@ -7,11 +7,7 @@ from collections.abc import Callable
 from millmark.ledger.events import Event, Recorded, certificates, orders
 from millmark.ledger.index.state import State, copy_to, on, row_of
 from millmark.ledger.records import AssignmentState, OrderState
-from millmark.ledger.store.rows import AssignmentRow, NoteRow, OperationRow, OrderRow, SupersessionRow, write_gates
-
-
-def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:
-    state.add(SupersessionRow(record.sequence, record.event.superseded, record.event.reason_root))
+from millmark.ledger.store.rows import AssignmentRow, NoteRow, OperationRow, OrderRow, write_gates
 
 
 def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
@@ -134,12 +130,13 @@ def _end(record: Recorded[orders.AssignmentStep], state: State, final: Assignmen
 def note_recorded(record: Recorded[certificates.NoteRecorded], state: State) -> None:
     """Changes no other row: the histories that it enters lead to the record."""
     event = record.event
-    state.add(NoteRow(record.sequence, event.kind_, record.participant, record.block_time, event.claims_root))
+    state.add(
+        NoteRow(record.sequence, event.kind_, record.participant, event.about, record.block_time, event.claims_root)
+    )
 
 
 PROJECTIONS = dict(
     [
-        on(orders.RecordSuperseded, record_superseded),
         on(orders.OrderPlaced, order_placed),
         on(orders.OrderAccepted, move_order(OrderState.ACCEPTED)),
         on(orders.OrderCancelled, move_order(OrderState.CANCELLED)),

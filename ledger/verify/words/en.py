@@ -71,6 +71,8 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_revoked": "the checkpoint is signed for {signer} with a key that the ledger has as revoked",
         "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
         "corrected": "record {record} is corrected by record {by}",
+        "taken_back": "certificate {certificate} of {lot} is wrong, {issuer} says, who issued it, in record {by}: do "
+        "not rely on it",
         "certificate": "certificate {certificate} of {lot} by {issuer}: {verdict}, {status}",
         "demanded": "{by} doubts certificate {certificate} of {lot}: {issuer} must show by {until} what it rests on; "
         "until then do not rely on it, and unless that is shown, it counts no more",

@@ -62,6 +62,7 @@ STATEMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint_revoked": "检查点代表 {signer} 的签名所用密钥，在账本中已被吊销",
         "checkpoint_foreign": "检查点代表 {signer} 的签名所用密钥，在账本中属于 {owner}",
         "corrected": "记录 {record} 已被记录 {by} 更正",
+        "taken_back": "{lot} 的证书 {certificate} 有误：签发方 {issuer} 在记录 {by} 中作了更正，请勿依赖该证书",
         "certificate": "{issuer} 对 {lot} 的证书 {certificate}：{verdict}，{status}",
         "demanded": "{by} 质疑 {lot} 的证书 {certificate}：{issuer} 须在 {until} 之前出示其依据；"
         "在此之前请勿依赖该证书，逾期未出示则不再有效",
@@ -232,6 +233,7 @@ ENUMERATIONS: Mapping[str, str] = {
     "NoteKind.ACKNOWLEDGEMENT": "确认收到",
     "NoteKind.CALIBRATION": "校准",
     "NoteKind.COMPLAINT": "异议",
+    "NoteKind.CORRECTION": "更正",
     "NoteKind.DRIFT": "漂移",
     "NoteKind.LATER_FACT": "后续事实",
     "NoteKind.MAINTENANCE": "维护",

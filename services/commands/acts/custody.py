@@ -91,6 +91,7 @@ KINDS = {kind.name.lower().replace("_", "-"): int(kind) for kind in NoteKind}
 def _note(at: Home, given: Given) -> None:
     names = set(given.body.pop("things"))
     given.body |= {"subjects": [at.thing(one) for one in sorted(names)], "kind": _kind(given.body["kind"])}
+    given.body["about"] = given.body.get("about") or 0
     given.values["count"] = str(len(names))
 
 

@@ -182,7 +182,7 @@ def record() -> answers.HistoryRecord:
         block_hash=b"\xee" * 32,
         transaction_hash=b"\xff" * 32,
         log_index=0,
-        superseded_by=None,
+        corrected_by=None,
         fields=LotsTransformed(
             records.Transformation(
                 kind=records.TransformationKind.CONVERSION,

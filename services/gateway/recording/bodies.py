@@ -177,6 +177,10 @@ _OPTIONAL: dict[tuple[type, str], Any] = {
     (records.Gate, "model"): (Annotated[int, Field(ge=0, le=2**40 - 1)], 0),
     (records.OrderTerms, "quantity"): (Annotated[int, Field(ge=0, le=2**32 - 1)], 0),
     (records.OrderTerms, "unit"): (_UNIT | None, None),
+    (records.Note, "about"): (
+        Annotated[int, Field(ge=0, le=2**40 - 1)],
+        Field(0, description="Number of the earlier record that it is about; a correction names one. 0 for none."),
+    ),
     (records.ConfirmDelivery, "lots"): (Annotated[list[Hex32], Field(max_length=MAX_ITEMS)], []),
     (records.FinishAssignment, "stream"): (
         Hex32 | None,

@@ -618,7 +618,8 @@ def find_certified(reader: Reader, asked: Given) -> Given:
 
 def find_grounds(reader: Reader, asked: Given) -> Given:
     """The subjects of a note in ascending order, and what shows this company's part in each: the identifier hash of a
-    lot that it named, or else the lot's order. The contract judges whether that is enough."""
+    lot that it named, its latest certificate of the lot, or else the lot's order. The contract judges whether that is
+    enough."""
     subjects = sorted({bytes.fromhex(one[2:]) for one in asked["subjects"]})
     grounds = tuple(_ground(reader, one, asked["creator"]) for one in subjects)
     return {"subjects": tuple(subjects), "grounds": grounds}
@@ -628,6 +629,9 @@ def _ground(reader: Reader, name: bytes, creator: int) -> bytes:
     identity = reader.book.identity(name)
     if identity is not None and identity.creator == creator:
         return identifier_hash(identity.salt, identity.identifier)
+    issued = [row.sequence for row in reader.rows.find(tables.CertificateRow, lot=name, issuer=creator)]
+    if issued:
+        return max(issued).to_bytes(32, "big")
     row = reader.rows.get(tables.LotRow, name)
     return _NONE if row is None or row.order is None else row.order
 
@@ -647,13 +651,6 @@ def find_returned(reader: Reader, asked: Given) -> Given:
         "to": identity.creator,
         "identifier_hash": identifier_hash(identity.salt, identity.identifier),
     }
-
-
-def find_superseded(reader: Reader, asked: Given) -> Given:
-    """The fields of a correction: the subject in the path, and the opening that proves to the contract that the
-    corrected record is in the subject's history. Raises InputError if the record is not in that history."""
-    name = bytes.fromhex(asked["subject"][2:])
-    return {"subject": name, "opening": provenance.find_opening(reader, name, asked["sequence"])}
 
 
 def find_proposal(reader: Reader, asked: Given) -> Given:

@@ -112,7 +112,6 @@ _BY_ACT: Mapping[str, Found] = {
     ),
     "anchor": Found(build_records.subject("stream"), ("stream",)),
     "note": Found(build_records.find_grounds, ("subjects", "grounds"), ("subjects",)),
-    "supersede": Found(build_records.find_superseded, ("subject", "opening"), ("subject", "sequence")),
 }
 """What acts look up that need something else."""
 

@@ -179,7 +179,7 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
     draft = _Draft(known, event_hash)
     try:
         if "errorDeclaration" in event:
-            raise _Unmapped("the event is an error declaration: a person must supersede the record that it corrects")
+            raise _Unmapped("the event is an error declaration: a person must correct the record that it is about")
         kind = (str(event["type"]), str(event.get("action", "")))
         build = _BUILDERS.get(kind)
         if build is None:
@@ -334,7 +334,7 @@ def _note(event: Mapping[str, Json], draft: _Draft) -> None:
         part = tuple(named[start : start + _MAX_SUBJECTS])
         # The order is what a party of it shows; the custodian, whose events these mostly are, need show nothing.
         grounds = tuple(lots[lot] for lot in part)
-        draft.records.append(records.Note(part, grounds, records.NoteKind.OBSERVATION, draft.root))
+        draft.records.append(records.Note(part, grounds, records.NoteKind.OBSERVATION, 0, draft.root))
 
 
 def _consignments(named: Sequence[Item], known: Known) -> list[tuple[Item, ...]]:

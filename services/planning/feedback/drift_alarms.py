@@ -166,7 +166,7 @@ class DriftAlarms:
         text = f"model {row.model} on machine {row.machine}: drift of {', '.join(found.unusual)}"[:200]
         claims = build_claims({"cause": cause, "text": text})
         self.tables.book.put_document(claims.root, json.dumps(claims.to_json()))
-        note = Note(tuple(named), tuple(orders[one] for one in named), NoteKind.DRIFT, claims.root)
+        note = Note(tuple(named), tuple(orders[one] for one in named), NoteKind.DRIFT, 0, claims.root)
         # Named by what was measured, so that two processes on one database queue one note.
         key = f"feedback/drift/{row.model}/{row.machine}/{group[-1]}"
         self.queue(self.tables.connection, key, note)

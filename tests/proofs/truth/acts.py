@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from millmark.ledger.canonical import keccak256, sha256
+from millmark.ledger.canonical import sha256
 from millmark.ledger.evidence import (
     EvidenceEntry,
     LeafKind,
@@ -33,7 +33,6 @@ from millmark.ledger.records import (
     Note,
     NoteKind,
     OfferCustody,
-    Opening,
     OrderTerms,
     Output,
     PackLots,
@@ -50,7 +49,6 @@ from millmark.ledger.records import (
     ScrapLot,
     StartAssignment,
     Statement,
-    Supersede,
     Suspend,
     Transformation,
     TransformationKind,
@@ -473,18 +471,14 @@ class Acts(LotActs, CertificateActs):
     def note(self) -> None:
         lot, company = self.held()
         kind = self.world.choose.choice([NoteKind.OBSERVATION, NoteKind.RECALL_NOTICE])
-        self.world.act(company, Note((lot,), (NOTHING,), kind, self.document("a note")))
+        self.world.act(company, Note((lot,), (NOTHING,), kind, 0, self.document("a note")))
 
     def correct(self) -> None:
-        """Whoever made a lot's last record marks it as corrected."""
-        world, lot = self.world, self.lot()
-        recorded = [one for one in world.recorded() if lot in one.histories]
-        last, before = recorded[-1], world.head_before(lot)
-        opening = Opening(
-            before, last.topic, last.sequence, last.participant, last.key, keccak256(last.data), last.block_time, ()
-        )
-        company = world.by_number(last.participant)
-        world.act(company, Supersede(lot, opening, self.document("said wrongly")))
+        """Who holds a lot corrects a record of it, an own one or not."""
+        lot, company = self.held()
+        about = self.world.choose.choice([one for one in self.world.recorded() if lot in one.histories])
+        why = self.document("said wrongly")
+        self.world.act(company, Note((lot,), (NOTHING,), NoteKind.CORRECTION, about.sequence, why))
 
     def suspend(self) -> None:
         if not self.chance(0.3):

@@ -152,7 +152,7 @@ FAULTS = (
         "in verified.entries_with(NoteRecorded):",
         "in (one for one in verified.entries_with(NoteRecorded) if one.event.kind_ == 2):",
     ),
-    Fault("corrections are not told", "_attention.py", "in verified.state.superseded.items()", "in {}.items()"),
+    Fault("corrections are not told", "_attention.py", "in verified.state.corrected.items()", "in {}.items()"),
 )
 
 

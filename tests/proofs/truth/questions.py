@@ -40,9 +40,17 @@ from millmark.ledger.events.orders import (
     AssignmentProposed,
     AssignmentStarted,
     OrderPlaced,
-    RecordSuperseded,
 )
-from millmark.ledger.records import CertificateStatus, Contract, LotState, Names, Statement, TransformationKind, Verdict
+from millmark.ledger.records import (
+    CertificateStatus,
+    Contract,
+    LotState,
+    Names,
+    NoteKind,
+    Statement,
+    TransformationKind,
+    Verdict,
+)
 from tests.proofs.truth.world import TruthWorld
 
 
@@ -108,7 +116,10 @@ class Facts:
     assignments: dict[int, AssignmentFacts] = field(default_factory=dict)
     orders: dict[bytes, int] = field(default_factory=dict)
     """The buyer of each."""
-    superseded: dict[int, int] = field(default_factory=dict)
+    corrected: set[int] = field(default_factory=set)
+    """Records that who made them corrected, in a history of theirs."""
+    makers: dict[int, int] = field(default_factory=dict)
+    """Of all records."""
     waivers: dict[int, bytes] = field(default_factory=dict)
     """The lot of each record that waived a gate for it."""
     notes: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
@@ -127,6 +138,7 @@ class Facts:
         for record in records:
             self._take(record, record.event)
             self.subjects[record.sequence], self.kinds[record.sequence] = record.histories, record.kind
+            self.makers[record.sequence] = record.participant
             self.companies[record.sequence] = {record.participant, *record.event.numbers(Names.PARTICIPANT)}
             for name in record.histories:
                 if name in self.lots:
@@ -175,9 +187,11 @@ class Facts:
                 done = self.assignments[event.assignment]
                 done.finished, done.leaf, done.under_way = record.sequence, event.leaf_index, False
                 self._measure(event.stream, event.leaf_index, record.sequence)
-            case RecordSuperseded():
-                self.superseded[event.superseded] = record.sequence
             case NoteRecorded():
+                shared = set(self.subjects.get(event.about, ())) & set(record.histories)
+                own = self.makers.get(event.about) == record.participant and bool(shared)
+                if own and event.kind_ == NoteKind.CORRECTION:
+                    self.corrected.add(event.about)
                 self.notes.append((record.sequence, record.histories))
             case GateWaived():
                 self.waivers[record.sequence] = record.subject
@@ -520,7 +534,7 @@ class LogAnswers:
         return frozenset(record for record, lot in self.facts.waivers.items() if lot in self.scope)
 
     def corrected(self) -> Answer:
-        return frozenset(self.facts.superseded.keys() & self.bundled)
+        return frozenset(self.facts.corrected & self.bundled)
 
     def _companies(self) -> set[int]:
         """Those who made the bundle's records, or are named there."""
@@ -692,7 +706,8 @@ def _notes(statements: Statements) -> Answer:
 
 
 def _corrected(statements: Statements) -> Answer:
-    return frozenset(one["values"]["record"] for one in statements.having("corrected"))
+    plain = {one["values"]["record"] for one in statements.having("corrected")}
+    return frozenset(plain | {one["values"]["certificate"] for one in statements.having("taken_back")})
 
 
 def _quarantined(statements: Statements) -> Answer:

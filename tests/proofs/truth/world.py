@@ -20,10 +20,9 @@ from millmark.ledger.records import (
     Role,
 )
 from millmark.ledger.signatures import Signer
-from millmark.ledger.slots import link, start_of
 from millmark.ledger.store import Store
 from millmark.services.demo.consortium import COMPANIES, Company, found_consortium
-from tests.support.bundle_world import NOTHING, BundleWorld, inner, signers_of
+from tests.support.bundle_world import NOTHING, BundleWorld, signers_of
 from tests.support.ledger_world import Template
 
 __all__ = ["BENCHES", "MACHINES", "RefusedError", "TruthWorld", "copy_truth_world", "model_digest"]
@@ -105,14 +104,6 @@ class TruthWorld(BundleWorld):
 
     def recorded(self) -> list[Recorded[Event]]:
         return [one for one in self.everything() if one.contract is Contract.LEDGER]
-
-    def head_before(self, lot: bytes) -> bytes:
-        """The head of a lot's history before its last record."""
-        chain = self.consortium.chain
-        head = start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot)
-        for record in [one for one in self.recorded() if lot in one.histories][:-1]:
-            head = link(head, record.topic, inner(record))
-        return head
 
 
 def _build(store: Store, engine: EmbeddedChain) -> TruthWorld:

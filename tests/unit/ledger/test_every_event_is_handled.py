@@ -25,7 +25,6 @@ UNREACHED = {
     "OwnershipOffered": "the campaigns keep one owner",
     "OwnershipAccepted": "the campaigns keep one owner",
     "Closed": "nothing new would be recorded in the rest of the run",
-    "RecordSuperseded": "correcting a record changes no state that a campaign could break",
 }
 """Kinds that no action of the Solidity campaigns makes, and why."""
 

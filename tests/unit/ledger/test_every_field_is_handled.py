@@ -99,7 +99,6 @@ class Thing:
 
 
 THINGS: tuple[Thing, ...] = (
-    Thing("RecordSuperseded", "SupersessionRow", "HistoryRecord", "order.html lot.html"),
     Thing("Order[!s]* Revision* EndProposed", "OrderRow", "Order Gate", "order*.html"),
     Thing("Assignment*", "AssignmentRow", "Assignment", "order.html machine*.html work*.html"),
     Thing("Lot* Custody* Return*", "LotRow CustodyChangeRow PackingRow", "Lot CustodyChange", "lot*.html"),
@@ -113,7 +112,7 @@ THINGS: tuple[Thing, ...] = (
     Thing("CertificateIssued", "CertificateRow CertifiedLotRow", "Certificate", "certificate.html", r"\bone"),
     Thing("Certificate[!I]* OpeningDemanded", "CertificateRow", "Certificate", "certificate.html", r"\bone"),
     Thing("Stream*", "StreamRow AnchorRow", "OpenedStream Stream Anchor", "stream*.html"),
-    Thing("NoteRecorded", "NoteRow", "", "lot.html order.html"),
+    Thing("NoteRecorded", "NoteRow", "HistoryRecord", "lot.html order.html"),
     Thing("Participant* RolesSet TrusteeNamed", "ParticipantRow", "Participant", "participant*.html"),
     Thing("Key*", "KeyRow", "Key", "participant.html"),
     Thing("Recovery*", "RecoveryRow", "Recovery Participant Key", "participant.html consortium.html"),
@@ -529,7 +528,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "NameKeySet.name_key_hash": "hash",
     "RecoveryProposed.proposed": "key",
     "KeyProposed.proposed": "key",
-    "RecordSuperseded.superseded": "superseded_by sequence",
+    "NoteRecorded.about": "corrected_by about",
     "ParticipantAdmitted.admitted": "participant number",
     "RolesSet.changed": "participant",
     "ParticipantSuspended.suspended": "participant",
@@ -575,9 +574,9 @@ LEFT_OUT: tuple[Reason, ...] = (
     Reason("the key has what was proposed for it", "ledger/records", "KeyAdded.*"),
     Reason("the proposal has them", "services/gateway/recording services/portal/acting", "RevisionAccepted.terms.*"),
     Reason(
-        "the index knows the order of a lot, and the links behind a record",
+        "the index knows the order of a lot",
         _ASKING,
-        "Supersede.* *Custody.consignment *Custody.lot *Custody.order "
+        "*Custody.consignment *Custody.lot *Custody.order "
         "QuarantineLot.order ReleaseLot.order WaiveGate.order LotReworked.rework.order",
     ),
     Reason(
@@ -585,7 +584,11 @@ LEFT_OUT: tuple[Reason, ...] = (
         "services/commands services/portal/acting",
         "*.leaf_* *.statement.stream AssignmentFinished.stream",
     ),
-    Reason("a record is corrected through the API alone", "services/commands services/portal", "RecordSuperseded.*"),
+    Reason(
+        "a record is corrected by its number, in the API and on the command line",
+        "services/portal",
+        "NoteRecorded.about",
+    ),
     Reason("orders have a page of their own (portal/ordering.py)", "services/portal/acting", "*Place*.*"),
     Reason(
         "recorded on the command line, where its files and its names are",
@@ -629,7 +632,7 @@ LEFT_OUT: tuple[Reason, ...] = (
         "in the `fields` of its record alone",
         "ledger/provenance/answers.py",
         "*_root *.proposal *.awaited *.count *.lots_digest *.stream_size *.disposition *.rework.operation "
-        "*.transformation.operation NoteRecorded.kind_",
+        "*.transformation.operation",
     ),
     Reason("pages show documents in place of roots", "services/portal/templates", "*_root"),
     Reason(

@@ -245,9 +245,9 @@ def test_status(later: World, name: str, status: CertificateStatus) -> None:
     assert certificate(later.store, later.certificates[name]).status is status
 
 
-def test_superseded_records_say_by_which(later: World) -> None:
+def test_corrected_records_say_by_which(later: World) -> None:
     records = lot_trace(later, "hip 1").records
-    assert [record.superseded_by for record in records] == [None, records[-1].sequence, None, None]
+    assert [record.corrected_by for record in records] == [None, records[-1].sequence, None, None]
 
 
 def test_recall_of_a_withdrawn_model(later: World) -> None:

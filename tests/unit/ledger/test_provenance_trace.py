@@ -150,7 +150,7 @@ def test_records_are_the_lots_own_history(built: World) -> None:
     found = lot_trace(built, "hip 1").records
     assert [record.kind for record in found] == ["LotsTransformed", "CertificateIssued", "LotsPacked", "LotsUnpacked"]
     assert [record.participant.name for record in found] == ["Smithy", "Looker", "Smithy", "Clinic"]
-    assert all(record.superseded_by is None for record in found)
+    assert all(record.corrected_by is None for record in found)
 
 
 def test_an_order(built: World) -> None:

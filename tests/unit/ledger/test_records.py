@@ -227,7 +227,7 @@ def unfitting(hint: Any) -> list[Any]:
 SHAPES: list[type] = [
     *RECORD_TYPES,
     *(records.Gate, records.OrderTerms, records.Input, records.Output, records.Transformation, records.Rework),
-    *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
+    *(records.Item, records.Statement, records.Issued, records.Inference),
 ]
 
 

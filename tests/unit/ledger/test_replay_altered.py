@@ -52,7 +52,7 @@ ALSO_BY = {
 """Who else may make a record of a kind, in these histories."""
 
 TWICE = {
-    "CertificateIssued", "RecordSuperseded", "RevisionProposed", "EndProposed", "LotReworked", "LotScrapped",
+    "CertificateIssued", "RevisionProposed", "EndProposed", "LotReworked", "LotScrapped",
     "NoteRecorded", "GateWaived",
 }  # fmt: skip
 """Kinds that may be recorded twice in the same words: there is enough left, or the later one takes the place of the
@@ -75,7 +75,7 @@ FREE = {
         "statement.leaf_index", "statement.model", "statement.verdict",
     ),
     "CertificateRefuted": ("executed",),
-    "NoteRecorded": ("kind_",),
+    "NoteRecorded": ("kind_", "about"),
     # An end without a proposal is one that the council brings about.
     "OrderEnded": ("proposal",),
     # Of stock no operation is asked, what is converted need not be for an order, and a merge can be called a

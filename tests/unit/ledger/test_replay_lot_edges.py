@@ -154,12 +154,6 @@ def allocated_under_one_that_was_declined(story: Story) -> None:
     story.allocate(A, ORDER, declined)
 
 
-@broken("superseded before it was made")
-def superseded_by_itself(story: Story) -> None:
-    story.receive(A)
-    story.on_lot("RecordSuperseded", A, superseded=2)
-
-
 # Times and keys
 
 

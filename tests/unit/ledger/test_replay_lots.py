@@ -518,20 +518,6 @@ def history_that_is_not_asked_for(story: Story) -> bytes:
     return A
 
 
-@broken("is not of this history")
-def superseded_elsewhere(story: Story) -> None:
-    first = story.entries[-1].sequence if story.entries else 1
-    story.receive(A)
-    story.receive(B)
-    story.on_lot("RecordSuperseded", B, superseded=first)
-
-
-@broken("superseded by another")
-def superseded_by_another(story: Story) -> None:
-    story.receive(A)
-    story.on_lot("RecordSuperseded", A, by=OTHER, superseded=1)
-
-
 @pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_broken_rule_is_named(cause: str, told: Episode) -> None:
     check_broken(cause, told)

@@ -41,12 +41,12 @@ def test_a_note_is_signed_by_who_makes_it() -> None:
 
 
 def test_a_record_is_kept_in_each_history_that_is_shown() -> None:
-    """Also behind one that is not: so it can be superseded there."""
+    """Also behind one that is not: so it can be corrected there."""
     story, unseen = Story(), next(hidden(number) for number in range(9) if hidden(number) < B)
     story.receive(B)
     noted = story.record("NoteRecorded", MAKER, unseen, B, kind_=1)
-    superseded = story.record("RecordSuperseded", MAKER, B, superseded=noted)
-    assert story.replay(B).superseded == {noted: superseded}
+    corrected = story.record("NoteRecorded", MAKER, B, kind_=6, about=noted)
+    assert story.replay(B).corrected == {noted: corrected}
 
 
 @pytest.mark.parametrize("sealed", [A, ORDER])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from millmark.ledger.records import NoteKind
-from millmark.ledger.verify.report import STOPPING, WAITING, find_first, find_recalls, find_waits
+from millmark.ledger.verify.report import STOPPING, WAITING, Worth, find_first, find_recalls, find_waits, find_worth
 from tests.support.story import BUYER, INSPECTOR, MAKER, Story, name, tell
 
 ORDER, PART, OTHER_LOT = name("order"), name("part"), name("other")
@@ -49,6 +49,19 @@ def test_a_notice_is_not_resolved_by_others_by_other_notes_or_beforehand(story: 
     again = note(story, CALLED, PART, by=BUYER)
     note(story, RESOLVED, PART)
     assert standing(story) == [again]
+
+
+def test_a_pass_that_its_inspector_took_back_is_told_in_place_of_the_pass_and_stops_the_part(story: Story) -> None:
+    passed = story.certify(PART, ORDER)
+    story.record("NoteRecorded", BUYER, PART, kind_=int(NoteKind.CORRECTION), about=passed)
+    assert next(one.code for one in find_first(tell(story, PART, OTHER_LOT).statements)) == "passed", "not the buyer's"
+    story.record("NoteRecorded", INSPECTOR, PART, kind_=int(NoteKind.CORRECTION), about=passed)
+    found = find_first(tell(story, PART, OTHER_LOT).statements)
+    assert [one.code for one in found] == ["taken_back", "no_gate_verdict"]
+    assert find_worth(found) is Worth.BAD
+    story.certify(PART, ORDER)
+    found = find_first(tell(story, PART, OTHER_LOT).statements)
+    assert [one.code for one in found] == ["passed", "no_gate_verdict"], "another pass decides"
 
 
 def test_a_quarantine_is_told_first_and_stops_the_part(story: Story) -> None:

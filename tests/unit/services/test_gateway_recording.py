@@ -182,7 +182,7 @@ def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Si
     proposal = site.final(f"/v1/orders/{order}/revisions", terms={**terms, "operations": 3})["sequence"]
     fate = site.record(f"/v1/orders/{order}/revisions/{proposal}/accept")
     assert fate["state"] == "final"  # one company on both sides agrees with itself
-    corrected = site.record("/v1/supersessions", subject=order, sequence=proposal, reason={"text": "a slip"})
+    corrected = site.record("/v1/notes", subjects=[order], kind=6, about=proposal, claims={"text": "a slip"})
     assert corrected["state"] == "final"
     assert other.address
 

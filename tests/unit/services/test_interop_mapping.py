@@ -215,7 +215,7 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
     "a declaration of error": (
         {**ADD, "errorDeclaration": {"declarationTime": WHEN["eventTime"]}},
         Known(),
-        "supersede",
+        "correct the record",
     ),
     "a new thing without a name key": (ADD, Known(), "named by its company's gateway"),
     "a thing that is there": (ADD, KNOWN, "already has that identifier"),

@@ -194,7 +194,7 @@ def pallet(day: Day) -> bytes:
     notice = build_claims({"text": SLAG})
     with day.site.store.transaction() as connection:
         Book(connection).put_document(notice.root, json.dumps(notice.to_json()))
-    day.by_other(Note((heat,), (h,), int(NoteKind.RECALL_NOTICE), notice.root))
+    day.by_other(Note((heat,), (h,), int(NoteKind.RECALL_NOTICE), 0, notice.root))
     lots = (whole, *sorted((first, second)))
     day.by_other(OfferCustody(tuple(Item(one, NONE) for one in lots), day.site.number, NONE))
     return whole

@@ -60,7 +60,6 @@ def _create_chain() -> None:
         "subject sequence",
     )
     create_table("heads", "subject:bytes head:bytes length:int sequence:int", "subject")
-    create_table("supersessions", "sequence:int superseded:int reason_root:bytes", "sequence", "superseded")
     create_table(
         "index_undo",
         "block_number:int position:int table_name:str key:str before:str?",
@@ -196,7 +195,7 @@ def _create_certificates() -> None:
     )
     create_table(
         "notes",
-        "sequence:int note_kind:int participant:int recorded_at:int claims_root:bytes",
+        "sequence:int note_kind:int participant:int about:int recorded_at:int claims_root:bytes",
         "sequence",
         "note_kind sequence",
     )

@@ -357,7 +357,7 @@ def test_a_machine_that_its_operator_notes_as_down_is_withdrawn_and_nobody_else_
         claims = build_claims({"cause": said})  # type: ignore[dict-item]  # whatever is said
         with world.store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        world.record(event_of("NoteRecorded", kind_=4, claims_root=claims.root), by, (ORDER,))
+        world.record(event_of("NoteRecorded", kind_=4, about=0, claims_root=claims.root), by, (ORDER,))
 
     down = {"kind": "machine-down", "machine": MACHINE, "text": "the spindle broke"}
     for said in ("broken", {"kind": "drift", "machine": MACHINE}, {**down, "machine": 404}, {**down, "machine": "17"}):
