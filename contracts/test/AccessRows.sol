@@ -353,7 +353,6 @@ abstract contract AccessRows is Inspection {
         ILots.Input[] memory inputs = _inputs(lot, 10);
         _addChange(held, _change(ILots.TransformationKind.Split, order, inputs, outputs));
         _addChange(made, _change(ILots.TransformationKind.Conversion, order, inputs, outputs));
-        _addChange(made, _change(ILots.TransformationKind.Rework, order, inputs, outputs));
         ILots.Rework memory rework = ILots.Rework(lot, order, 0, ROOT, new ILots.Input[](0));
         _add(maker, made, abi.encodeCall(ILots.reworkLot, (rework)));
         _add(maker, made, abi.encodeCall(ILots.allocateLot, (_receive(maker, "stock", 10), order, 0, ROOT)));

@@ -377,13 +377,11 @@ contract AccountabilityTest is ChallengeFixture {
 
     function test_reworkedPartIsLiftedWithItsCertificate() public check {
         uint40 certificate = _certify(_lot, _order, _infer(BAD));
-        ILots.TransformationKind kind = ILots.TransformationKind.Rework;
-        ILots.Transformation memory change = _change(kind, _order, _inputs(_lot, 10), _outputs("again", 10));
         _as(maker);
-        ledger.transformLots(change);
+        ledger.reworkLot(ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0)));
         _as(inspector);
         ledger.revokeCertificate(_one(_lot), certificate, ROOT);
-        _release(maker, _lotName(maker, "again"), _order);
+        _release(maker, _lot, _order);
     }
 
     /// @dev A lot that left the order is not moved by what is found out about its certificate.

@@ -33,11 +33,9 @@ contract AllocationTest is TransformationFixture {
         _start(ungated, 0);
         ILots.Transformation memory change = _change(CONVERSION, ungated, _inputs(_lot, 10), _outputs("part", 10));
         _refuseChange(maker, change, _bound(_lot));
-        change.kind = REWORK;
-        _refuseChange(maker, change, _orderWrong(_lot, ungated, ledger.orderOf(_order).sequence));
         _as(buyer);
         ledger.deallocateLot(_lot, _order, ROOT);
-        (change.kind, change.inputs) = (CONVERSION, _inputs(_lot, 10));
+        change.inputs = _inputs(_lot, 10);
         _transform(maker, change);
         assertEq(ledger.lotOf(_lotName(maker, "part")).order, ledger.orderOf(ungated).sequence);
     }
@@ -108,8 +106,9 @@ contract AllocationTest is TransformationFixture {
         _as(buyer);
         ledger.deallocateLot(_lot, _order, ROOT);
         _assertLot(_lot, ILots.LotState.Quarantined, maker);
-        _transform(maker, _change(REWORK, 0, _inputs(_lot, 10), _outputs("again", 10)));
-        _assertLot(_lotName(maker, "again"), ILots.LotState.Quarantined, maker);
+        _as(maker);
+        ledger.reworkLot(ILots.Rework(_lot, 0, 0, ROOT, new ILots.Input[](0)));
+        _assertLot(_lot, ILots.LotState.Quarantined, maker);
     }
 
     function test_deallocatedLotIsFree() public check {

@@ -41,7 +41,7 @@ contract ConversionsTest is TransformationFixture {
     }
 
     /// @dev By conversions a kilogram can become any number of kilograms, as the audit found: but only by a yield that the
-    /// record states, and never in a split, merge or rework.
+    /// record states, and never in a split or merge.
     function test_D2_quantityOutOfUnits() public check {
         _as(maker);
         bytes32 kilogram = ledger.receiveLot(_hash("kilogram"), 1, KGM, ROOT);
@@ -49,10 +49,7 @@ contract ConversionsTest is TransformationFixture {
         change.unit = KGM;
         _measure(change, KGM);
         _refuseChange(maker, change, _unbalanced(1, 0, 1_000_000, 1, 1));
-        change.kind = REWORK;
         change.yieldOut = 1_000_000;
-        _refuseChange(maker, change, _unbalanced(1, 0, 1_000_000, 1, 1_000_000));
-        change.kind = CONVERSION;
         _transform(maker, change);
     }
 
@@ -79,21 +76,6 @@ contract ConversionsTest is TransformationFixture {
         ILots.Transformation memory change = _change(CONVERSION, _order, _inputs(_lot, 10), _outputs("left", 10));
         change.outputUnit = KGM;
         _refuseChange(maker, change, _unbalanced(10, 10, 0, 1, 1));
-    }
-
-    function test_reworkWithComponents() public check {
-        _fail(_lot, _order);
-        bytes32 bolts = _receive(maker, "bolts", 5);
-        ILots.Transformation memory change =
-            _change(REWORK, _order, _ascending(_input(_lot, 10), _component(bolts, 2)), _outputs("again", 10));
-        _transform(maker, change);
-        _assertLot(_lotName(maker, "again"), ILots.LotState.Quarantined, maker);
-        assertEq(ledger.lotOf(bolts).quantity, 3);
-        _quarantine(maker, bolts, 0);
-        change = _change(
-            REWORK, _order, _ascending(_input(_lotName(maker, "again"), 10), _component(bolts, 2)), _outputs("last", 10)
-        );
-        _refuseChange(maker, change, _lotState(bolts, ILots.LotState.Quarantined));
     }
 
     function test_inputNamesItsOrder() public check {

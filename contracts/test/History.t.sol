@@ -67,7 +67,8 @@ contract HistoryTest is Fixture {
         bytes32 before = ledger.headOf(order);
         bytes32 lot = _commission(order, "lot", 10);
         assertNotEq(ledger.headOf(lot), 0);
-        _transform(maker, _change(ILots.TransformationKind.Rework, order, _inputs(lot, 5), _outputs("reworked", 5)));
+        _as(maker);
+        ledger.reworkLot(ILots.Rework(lot, order, 0, ROOT, new ILots.Input[](0)));
         _transform(maker, _change(ILots.TransformationKind.Split, order, _inputs(lot, 5), _outputs("a", 2, "b", 3)));
         _pass(_lotName(maker, "a"), order);
         _move(maker, _item(_lotName(maker, "a"), order), buyer);

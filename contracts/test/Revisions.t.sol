@@ -285,7 +285,8 @@ contract RevisionsTest is OrderFixture {
         _startedOrder("order");
         uint40 proposal = _proposeTerms(true, _terms(2));
         bytes32 lot = _commission(_order, "lot", 5);
-        _transform(maker, _change(ILots.TransformationKind.Rework, _order, _inputs(lot, 5), _outputs("reworked", 5)));
+        _as(maker);
+        ledger.reworkLot(ILots.Rework(lot, _order, 0, ROOT, new ILots.Input[](0)));
         _as(coordinator);
         ledger.acceptRevision(_order, _terms(2), proposal);
         assertEq(ledger.orderOf(_order).operations, 2);

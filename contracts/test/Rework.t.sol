@@ -5,6 +5,7 @@ import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
+import {Roles} from "../src/libraries/Roles.sol";
 import {TransformationFixture} from "./TransformationFixture.sol";
 
 /// @notice Rework after which a lot keeps its identifier.
@@ -65,7 +66,7 @@ contract ReworkTest is TransformationFixture {
         _refuseRework(maker, change, reason);
         bytes32 bolts = _receive(maker, "bolts", 5);
         change.components[0] = _input(bolts, 1);
-        reason = abi.encodeWithSelector(ILots.TransformationShapeWrong.selector, REWORK, 2, 1);
+        reason = abi.encodeWithSelector(ILots.ReworkInputConserved.selector, bolts);
         _refuseRework(maker, change, reason);
         change.components = new ILots.Input[](2);
         (change.components[0], change.components[1]) = (_component(bolts, 1), _component(bolts, 1));
@@ -85,6 +86,22 @@ contract ReworkTest is TransformationFixture {
         _pack(maker, box, _one(bolts));
         change = ILots.Rework(box, 0, 0, ROOT, new ILots.Input[](0));
         _refuseRework(maker, change, abi.encodeWithSelector(ILots.LotNotEmpty.selector, box, 1));
+    }
+
+    /// @dev What set a component apart keeps it out of the lot.
+    function test_reworkTakesNoQuarantinedComponent() public check {
+        _fail(_lot, _order);
+        bytes32 bolts = _receive(maker, "bolts", 5);
+        _quarantine(maker, bolts, 0);
+        ILots.Rework memory change = ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](1));
+        change.components[0] = _component(bolts, 2);
+        _refuseRework(maker, change, _lotState(bolts, ILots.LotState.Quarantined));
+    }
+
+    function test_reworkNeedsAManufacturer() public check {
+        _move(maker, _item(_lot, _order), carrier);
+        ILots.Rework memory change = ILots.Rework(_lot, _order, 0, ROOT, new ILots.Input[](0));
+        _refuseRework(carrier, change, _roleMissing(carrier, Roles.CARRIER, Roles.MANUFACTURER));
     }
 
     // ---- inside ----

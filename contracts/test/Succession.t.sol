@@ -198,7 +198,8 @@ contract SuccessionTest is OrderFixture {
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         _as(maker);
         ledger.startAssignment(_order, 0, assignment, stream, ROOT);
-        _transform(maker, _change(ILots.TransformationKind.Rework, _order, _inputs(lot, 5), _outputs("reworked", 5)));
+        _as(maker);
+        ledger.reworkLot(ILots.Rework(lot, _order, 0, ROOT, new ILots.Input[](0)));
         _finish(_order, 0);
         _complete(_order);
     }

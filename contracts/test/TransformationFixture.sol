@@ -12,7 +12,6 @@ abstract contract TransformationFixture is Fixture {
     ILots.TransformationKind internal constant SPLIT = ILots.TransformationKind.Split;
     ILots.TransformationKind internal constant MERGE = ILots.TransformationKind.Merge;
     ILots.TransformationKind internal constant CONVERSION = ILots.TransformationKind.Conversion;
-    ILots.TransformationKind internal constant REWORK = ILots.TransformationKind.Rework;
 
     bytes32 internal _order;
     bytes32 internal _lot;

@@ -84,17 +84,13 @@ contract TransformationsTest is TransformationFixture {
         _refuseShape(MERGE, two, nothing);
         _refuseShape(CONVERSION, none, twice);
         _refuseShape(CONVERSION, two, nothing);
-        _refuseShape(REWORK, two, twice);
         two[0].component = true;
         _refuseShape(MERGE, two, _outputs("a", 10));
         two[1].component = true;
         _refuseShape(CONVERSION, two, twice);
-        _refuseShape(REWORK, two, twice);
         ILots.Input[] memory component = _inputs(_lot, 10);
         component[0].component = true;
         _refuseShape(SPLIT, component, twice);
-        _refuseShape(REWORK, none, twice);
-        _refuseShape(REWORK, _inputs(_lot, 10), nothing);
     }
 
     function test_tooMany() public check {
@@ -231,8 +227,6 @@ contract TransformationsTest is TransformationFixture {
         ILots.Transformation memory change = _change(CONVERSION, _order, _inputs(_lot, 10), _outputs("part", 10));
         bytes memory reason = _roleMissing(carrier, Roles.CARRIER, Roles.MANUFACTURER);
         _refuseChange(carrier, change, reason);
-        change.kind = REWORK;
-        _refuseChange(carrier, change, reason);
         change = _splitOf(6, 4);
         _refuseChange(auditor, change, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
     }
@@ -250,48 +244,7 @@ contract TransformationsTest is TransformationFixture {
         _refuseChange(maker, change, _bound(_lot));
     }
 
-    // ---- rework ----
-
-    function test_reworkCarriesTheQuarantine() public check {
-        _fail(_lot, _order);
-        ILots.Transformation memory change = _change(REWORK, _order, _inputs(_lot, 4), _outputs("again", 4));
-        _transform(maker, change);
-        bytes32 again = _lotName(maker, "again");
-        _assertLot(again, ILots.LotState.Quarantined, maker);
-        assertEq(ledger.lotOf(again).counterparty, inspector.id);
-        _assertLot(_lot, ILots.LotState.Quarantined, maker);
-        assertEq(ledger.lotOf(_lot).quantity, 6);
-        _refuse(maker, abi.encodeWithSelector(ILots.LotQuarantineForeign.selector, again, inspector.id));
-        ledger.releaseLot(again, _order, ROOT);
-        _pass(again, _order);
-        _assertLot(again, ILots.LotState.Held, maker);
-    }
-
-    function test_reworkOfAHeldLot() public check {
-        _transform(maker, _change(REWORK, _order, _inputs(_lot, 10), _outputs("a", 5, "b", 5)));
-        _assertLot(_lotName(maker, "b"), ILots.LotState.Held, maker);
-    }
-
-    function test_reworkStaysInItsOrder() public check {
-        bytes32 other = _startedOrder("other");
-        ILots.Transformation memory change = _change(REWORK, other, _inputs(_lot, 10), _outputs("again", 10));
-        _refuseChange(maker, change, _orderWrong(_lot, other, ledger.orderOf(_order).sequence));
-        change.order = 0;
-        _refuseChange(maker, change, _bound(_lot));
-        bytes32 loose = _receive(maker, "loose", 10);
-        change = _change(REWORK, _order, _inputs(loose, 10), _outputs("again", 10));
-        _refuseChange(maker, change, _orderWrong(loose, _order, 0));
-        change.order = 0;
-        _transform(maker, change);
-    }
-
-    function test_reworkKeepsTheUnit() public check {
-        ILots.Transformation memory change = _change(REWORK, _order, _inputs(_lot, 10), _outputs("again", 10));
-        _measure(change, KGM);
-        _refuseChange(maker, change, _unbalanced(10, 0, 10, 1, 1));
-    }
-
-    function test_quarantinedLotIsNotTransformedOtherwise() public check {
+    function test_quarantinedLotIsNotTransformed() public check {
         _quarantine(maker, _lot, _order);
         bytes memory reason = _lotState(_lot, ILots.LotState.Quarantined);
         _refuseChange(maker, _splitOf(6, 4), reason);
@@ -300,23 +253,19 @@ contract TransformationsTest is TransformationFixture {
     }
 
     function test_makingNeedsAnAssignedOperation() public check {
-        ILots.Transformation memory change = _change(REWORK, ROOT, _inputs(_lot, 10), _outputs("again", 10));
+        ILots.Transformation memory change = _change(CONVERSION, ROOT, _inputs(_lot, 10), _outputs("part", 10));
         _refuseChange(maker, change, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
         (change.order, change.operation) = (_order, 1);
         bytes memory reason = abi.encodeWithSelector(IAssignments.AssignmentNotCurrent.selector, _order, 1, 0, 0);
         _refuseChange(maker, change, reason);
-        change.kind = CONVERSION;
-        _refuseChange(maker, change, reason);
-        change.order = ROOT;
-        _refuseChange(maker, change, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
     }
 
     // ---- inputs ----
 
     function test_inputsMustBeFree() public check {
         _offer(maker, _item(_lot, _order), carrier);
-        ILots.Transformation memory rework = _change(REWORK, _order, _inputs(_lot, 10), _outputs("again", 10));
-        _refuseChange(maker, rework, _lotState(_lot, ILots.LotState.Offered));
+        ILots.Transformation memory part = _change(CONVERSION, _order, _inputs(_lot, 10), _outputs("part", 10));
+        _refuseChange(maker, part, _lotState(_lot, ILots.LotState.Offered));
         _refuseChange(carrier, _splitOf(6, 4), abi.encodeWithSelector(ILots.LotForeign.selector, _lot, maker.id));
         _as(maker);
         ledger.withdrawCustody(_lot, ROOT);
@@ -330,7 +279,7 @@ contract TransformationsTest is TransformationFixture {
         _refuseChange(maker, change, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
     }
 
-    /// @dev A split makes nothing new, a rework does.
+    /// @dev A split makes nothing new, a conversion does.
     function test_onlySplitsHandCertificatesOn() public check {
         _transform(maker, _splitOf(6, 4));
         bytes32 a = _lotName(maker, "a");
@@ -338,8 +287,8 @@ contract TransformationsTest is TransformationFixture {
         _refuse(maker, _gateClosed(a));
         ledger.offerCustody(_item(a, _order), buyer.id, ROOT);
         _pass(a, _order);
-        _transform(maker, _change(REWORK, _order, _inputs(a, 6), _outputs("again", 6)));
-        assertEq(_latest(_lotName(maker, "again")), 0);
+        _transform(maker, _change(CONVERSION, _order, _inputs(a, 6), _outputs("part", 6)));
+        assertEq(_latest(_lotName(maker, "part")), 0);
     }
 
     // ---- arithmetic ----

@@ -26,9 +26,9 @@ from millmark.ledger.records import (
     LotState,
     ModelState,
     OrderState,
-    TransformationKind,
     Verdict,
 )
+from millmark.ledger.store.rows import StepKind
 
 # Converts dataclasses to JSON and back, by the same rules for every answer.
 
@@ -502,7 +502,7 @@ class Transformation(Printable):
     """A step that made lots from lots, or reworked a lot, which is then its only output, with components alone."""
 
     sequence: int
-    kind: TransformationKind
+    kind: StepKind
     participant: Party
     order: bytes | None
     unit: str
@@ -513,11 +513,6 @@ class Transformation(Printable):
     time: datetime | None
     inputs: tuple[TransformedQuantity, ...]
     outputs: tuple[TransformedQuantity, ...]
-
-    @property
-    def in_place(self) -> bool:
-        """Whether it reworked a lot that kept its identifier."""
-        return all(taken.component for taken in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

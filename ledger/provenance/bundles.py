@@ -50,7 +50,7 @@ from millmark.ledger.names import subjects_of
 from millmark.ledger.provenance.answers import Recall
 from millmark.ledger.provenance.permissions import Visibility
 from millmark.ledger.provenance.reader import LookupGround, Reader, find_subject, open_reader, verify_name
-from millmark.ledger.records import Contract, Names, TransformationKind
+from millmark.ledger.records import Contract, Names
 from millmark.ledger.store import Book, Rows, Store
 from millmark.ledger.store.rows import (
     CertificateRow,
@@ -59,6 +59,7 @@ from millmark.ledger.store.rows import (
     MachineRow,
     RecordHistoryRow,
     RecordRow,
+    StepKind,
     StreamRow,
     TransformationRow,
 )
@@ -158,9 +159,9 @@ def select_few(rows: Rows, parts: Collection[bytes], block_number: int, most: in
 
 
 def _takings(rows: Rows, lots: Collection[bytes]) -> set[int]:
-    """The transformations that took material from lots, except reworks, which may be of another kind of record."""
+    """The transformations that took material from lots: not the reworks, which are another kind of record."""
     taken: set[int] = rows.values(LotInputRow, "sequence", "lot", lots)
-    reworks = rows.values(TransformationRow, "sequence", "sequence", taken, kind=int(TransformationKind.REWORK))
+    reworks = rows.values(TransformationRow, "sequence", "sequence", taken, kind=int(StepKind.REWORK))
     return taken - reworks
 
 

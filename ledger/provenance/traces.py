@@ -457,7 +457,7 @@ def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:
             (
                 (taken.lot, made.lot)
                 for step in steps
-                if not step.in_place
+                if step.kind is not tables.StepKind.REWORK
                 for taken in step.inputs
                 for made in step.outputs
             ),

@@ -131,7 +131,6 @@ class TransformationKind(enum.IntEnum):
     SPLIT = 0
     MERGE = 1
     CONVERSION = 2
-    REWORK = 3
 
 
 class Verdict(enum.IntEnum):

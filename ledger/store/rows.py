@@ -7,6 +7,7 @@ in seconds since 1970. Enumerations (millmark.ledger.records) are kept as the co
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from millmark.ledger.errors import RecordError, StoreDamagedError
@@ -322,10 +323,19 @@ class LotRow:
     claims_root: bytes
 
 
+class StepKind(enum.IntEnum):
+    """Those of transformations, by the same numbers, and rework."""
+
+    SPLIT = 0
+    MERGE = 1
+    CONVERSION = 2
+    REWORK = 3
+
+
 @dataclass(slots=True)
 class TransformationRow:
-    """A transformation, or a rework after which the lot is the same: then the lot is its only output, and all inputs
-    are components."""
+    """A transformation, or a rework: then the lot is its only output, and all inputs are components. `kind` is a
+    StepKind."""
 
     sequence: int
     participant: int

@@ -200,13 +200,7 @@ class _Ages:
         """The latest rework before a certificate, and the certificates of what was reworked."""
         reworked = self._reworks.get(lot.subject, [])
         latest = max((record for record in reworked if record < certificate.sequence), default=0)
-        if latest:
-            return latest, lot.certificates
-        first = self._verified.by_sequence[lot.sequence].event
-        if isinstance(first, LotsTransformed) and first.transformation.kind is TransformationKind.REWORK:
-            source = next(one.lot for one in first.transformation.inputs if not one.component)
-            return lot.sequence, self._verified.state.lots[source].certificates
-        return 0, []
+        return (latest, lot.certificates) if latest else (0, [])
 
     def _work_before(self, lot: Lot, certificate: Certificate) -> tuple[bytes, int, int] | None:
         return next((one for one in reversed(lot.work) if one[2] < certificate.sequence), None)

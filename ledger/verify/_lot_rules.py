@@ -238,7 +238,6 @@ LOT_RULES = dict(
 # Lots without a history in the bundle are not judged. A lot that was made needs the histories of all that went into it;
 # an input does not need those of what was made from it.
 
-_MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
 _FREE = (LotState.HELD, LotState.QUARANTINED)
 
 
@@ -254,8 +253,9 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     work = 0
     if order is not None and known:
         state.order(entry, order)
-        work = _making(entry, state, order, change.operation) if change.kind in _MAKING else 0
-    quarantined_by, behind = _take_inputs(entry, state, required=making)
+        making_it = change.kind is TransformationKind.CONVERSION
+        work = _making(entry, state, order, change.operation) if making_it else 0
+    _take_inputs(entry, state, required=making)
     _verify_balance(entry)
     for name, output in zip(made, change.outputs, strict=True):
         hold(output.quantity > 0 and any(output.unit), entry, "an output without quantity or unit", name)
@@ -267,8 +267,6 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
             join(lot, order)
         if order is not None and work:
             lot.work.append((order, work, entry.sequence))
-        if quarantined_by:
-            quarantine(lot, quarantined_by, behind)
         if change.kind is TransformationKind.SPLIT:
             _hand_on(state, state.lot(entry, change.inputs[0].lot), lot)
 
@@ -298,8 +296,6 @@ def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
         fits = fits and len(taken) == 1 and len(made) > 1
     elif change.kind is TransformationKind.MERGE:
         fits = fits and 1 < len(taken) == conserved and len(made) == 1
-    elif change.kind is TransformationKind.REWORK:
-        fits = fits and conserved == 1
     hold(fits, entry, f"a {change.kind.name.lower()} of {conserved} lots, with {len(taken)} taken, into {len(made)}")
 
 
@@ -321,25 +317,16 @@ def _making(entry: Entry[Event], state: State, order: bytes, operation: int) -> 
     return _work(entry, state, order, operation)
 
 
-def _take_inputs(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> tuple[int, Certificate | None]:
-    """Take the inputs. Returns the participant who quarantined the reworked lot, 0 for none, and the certificate
-    behind that."""
+def _take_inputs(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> None:
     change = entry.event.transformation
     order = optional_subject(change.order)
-    quarantined_by, behind = 0, None
     for taken in change.inputs:
         if taken.lot not in state.lots and not required:
             continue
         lot = own(entry, state.lot(entry, taken.lot))
-        reworked = change.kind is TransformationKind.REWORK and not taken.component
-        if lot.state is LotState.QUARANTINED and reworked:
-            quarantined_by, behind = lot.counterparty, lot.standing(lot.counterparty).quarantining
-        else:
-            hold(lot.state is LotState.HELD, entry, f"taken while {lot.state.name.lower()}", taken.lot)
+        hold(lot.state is LotState.HELD, entry, f"taken while {lot.state.name.lower()}", taken.lot)
         hold(taken.component or lot.unit == change.unit, entry, "the lot has another unit", taken.lot)
-        joins = change.kind is TransformationKind.CONVERSION or (taken.component and change.kind in _MAKING)
-        _take(entry, state, taken, order, joins=joins)
-    return quarantined_by, behind
+        _take(entry, state, taken, order, joins=change.kind is TransformationKind.CONVERSION)
 
 
 def _take(entry: Entry[Event], state: State, taken: Input, order: bytes | None, *, joins: bool) -> None:

@@ -94,7 +94,7 @@ def _standing(verified: Verified, lot: Lot) -> Iterator[Statement]:
 
 
 def same_material(state: State, lot: Lot) -> set[bytes]:
-    """The lot, and those that it was before it was split off, merged or reworked: not what it was made from."""
+    """The lot, and those that it was before it was split off or merged: not what it was made from."""
     found, waiting = {lot.subject}, [lot.subject]
     while waiting:
         name = waiting.pop()
@@ -155,16 +155,6 @@ def _reworked(verified: Verified, lot: Lot, entry: Entry[LotReworked]) -> _Told:
     return ("event_reworked", {"by": verified.party(entry.participant)}) if entry.histories[0] == lot.subject else None
 
 
-def _transformed(verified: Verified, lot: Lot, entry: Entry[LotsTransformed]) -> _Told:
-    change = entry.event.transformation
-    if change.kind is not TransformationKind.REWORK or all(
-        taken.component or taken.lot != lot.subject for taken in change.inputs
-    ):
-        return None
-    into = verified.things(entry.event.outputs(entry.histories))
-    return "event_reworked_into", {"by": verified.party(entry.participant), "into": into}
-
-
 _ABOUT: dict[type[Event], str] = {
     certificates.CertificateRefuted: "event_refuted",
     certificates.CertificateRevoked: "event_revoked",
@@ -181,7 +171,6 @@ _EVENTS: dict[type[Event], Callable[[Verified, Lot, Entry[Any]], _Told]] = {
     LotQuarantined: _moved,
     LotReleased: _moved,
     LotReworked: _reworked,
-    LotsTransformed: _transformed,
 }
 
 
@@ -226,7 +215,6 @@ _KINDS = {
     TransformationKind.SPLIT: "split",
     TransformationKind.MERGE: "merged",
     TransformationKind.CONVERSION: "converted",
-    TransformationKind.REWORK: "reworked",
 }
 
 
@@ -273,7 +261,7 @@ def _beginning(verified: Verified, lot: Lot) -> Statement:
 
 
 def _fittings(verified: Verified, lot: Lot) -> Iterator[Statement]:
-    """What went into it by reworks that kept its identifier."""
+    """What went into it by reworks."""
     if not lot.reworked:
         return
     for entry in verified.state.entries_of[lot.subject].values():

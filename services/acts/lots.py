@@ -55,7 +55,7 @@ _PARTS_HELP = "What is built in; without a quantity, 1."
 _BUILT_IN = Field("components", Kind.MANY, required=False, option="--component", metavar="LOT=QUANTITY")
 _TRANSFORMED = (
     Field("kind", Kind.CHOICE, help="What is done.", option="KIND").but(
-        choices=act.words("TransformationKind", "split", "merge", "conversion", "rework")
+        choices=act.words("TransformationKind", "split", "merge", "conversion")
     ),
     Field("inputs", Kind.MANY, help="What is used up.", option="--input", metavar="LOT=QUANTITY"),
     Field("outputs", Kind.MANY, help="A lot that is made.", option="--output", metavar="IDENTIFIER=QUANTITY"),
@@ -118,7 +118,7 @@ ACTS = (
     .helps("Receive a lot from outside the ledger.")
     .says("lot {subject} is received")
     .form(),
-    _lot("transformLots", "/v1/lots/transform", "Split, merge, convert or rework lots", HOLDERS)
+    _lot("transformLots", "/v1/lots/transform", "Split, merge or convert lots", HOLDERS)
     .creates(SubjectKind.LOT)
     .shows(**_SPLIT)
     .command(
@@ -127,13 +127,12 @@ ACTS = (
         thing=None,
         fields=_TRANSFORMED,
     )
-    .helps("Split, merge, convert or rework lots into new ones. Quantities must balance.")
+    .helps("Split, merge or convert lots into new ones. Quantities must balance.")
     .says("made {subject}")
-    .form(act.IDENTIFIER, _UNDER, CLAIMS, called="reworkAnew")
     .form(Field("parts", Kind.LONG), CLAIMS, called="splitLot")
     .form(act.LOTS.but(label="mates"), act.IDENTIFIER, CLAIMS, called="mergeLots")
     .form(*_CONVERTED, called="convertLots"),
-    _lot("reworkLot", "rework", "Record the rework of a lot that keeps its identifier", _MAKER)
+    _lot("reworkLot", "rework", "Record the rework of a lot", _MAKER)
     .asks(act.OPERATION, _BUILT_IN.but(help=_PARTS_HELP, example=_COMPONENTS), CLAIMS)
     .command(
         "lots rework",

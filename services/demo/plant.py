@@ -13,6 +13,7 @@ from millmark.ledger.canonical import Json, to_hex
 from millmark.ledger.errors import InputError
 from millmark.ledger.evidence import EvidenceEntry, EvidenceLog, LeafKind, build_window_commitment, build_window_entry
 from millmark.ledger.footprint import (
+    ALL,
     Amounts,
     Factor,
     FactorKind,
@@ -322,19 +323,32 @@ class Footprints:
         own = Own(measured.wh, _LOCATION, _MARKET, measured.assignment)
         return self._build(step, lot, (own,), ())
 
+    def rework(self, lot: bytes, measured: Measured) -> dict[str, Json]:
+        """The footprint of a lot of one piece that is reworked: what it had, and the operation's energy."""
+        own = Own(measured.wh, _LOCATION, _MARKET, measured.assignment)
+        sources = {lot: (self.amounts[lot], ALL)}
+        return self._account(Step(taken=(Taken(lot, 1),)), lot, sources, (own,), part=ALL)
+
     def _build(self, step: Step, lot: bytes, own: Sequence[Own], other: Sequence[Other]) -> dict[str, Json]:
+        self.sizes[lot] = dict(step.made)[lot]
+        sources = {one.lot: (self.amounts[one.lot], self._take(one)) for one in step.taken}
+        return self._account(step, lot, sources, own, other)
+
+    def _account(
+        self,
+        step: Step,
+        lot: bytes,
+        sources: Mapping[bytes, tuple[Amounts, Part]],
+        own: Sequence[Own],
+        other: Sequence[Other] = (),
+        part: Part | None = None,
+    ) -> dict[str, Json]:
         found = build_footprint(
-            step,
-            lot,
-            sources={one.lot: (self.amounts[one.lot], self._take(one)) for one in step.taken},
-            own=own,
-            other=other,
-            table=self.table,
-            time_s=self.time_s,
+            step, lot, sources=sources, own=own, other=other, table=self.table, time_s=self.time_s, part=part
         )
         if own:
             self.own += sum((found.amounts_of_own(one) for one in own), Amounts())
-        self.amounts[lot], self.sizes[lot] = found.totals, dict(step.made)[lot]
+        self.amounts[lot] = found.totals
         return found.to_json()
 
     def _take(self, one: Taken) -> Part:

@@ -25,6 +25,8 @@ from millmark.ledger.records import (
     Output,
     PlaceOrder,
     ProposeAssignment,
+    Rework,
+    ReworkLot,
     StartAssignment,
     Transformation,
     TransformationKind,
@@ -74,7 +76,7 @@ class Job:
     factory: int = 0
     """The factory that has the lot, or, as long as there is none, the material for it."""
     part: Identity | None = None
-    """The finished part, once assembled; after rework, the reworked one."""
+    """The finished part, once assembled."""
     verdict: Verdict = Verdict.NONE
     window: int = 0
     """Row of the measured window behind the verdict."""
@@ -202,8 +204,8 @@ def _work(line: Line, jobs: Sequence[Job], step: Step) -> None:
 
 
 def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
-    """Reworks failed parts under a new assignment of the last operation, on the same machine. The new part stays
-    quarantined until it passes."""
+    """Reworks failed parts under a new assignment of the last operation, on the same machine. They stay
+    quarantined until they pass."""
     last = line.plant.product.route[-1]
     line.consortium.release()  # an operation is given to nobody else before it is finished
     assignments = _assign(line, jobs, last)
@@ -281,7 +283,7 @@ def _operate(
     jobs: Sequence[Job],
     step: Step,
     assignments: Sequence[int],
-    transform: Callable[[Job, Measured], TransformLots],
+    transform: Callable[[Job, Measured], TransformLots | ReworkLot],
 ) -> None:
     """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
@@ -340,32 +342,17 @@ def _convert(line: Line, step: Step, job: Job, measured: Measured) -> TransformL
     )
 
 
-def _rework(line: Line, step: Step, job: Job, measured: Measured) -> TransformLots:
-    failed = Input(job.lot, job.order.subject, 1)
-    return TransformLots(
-        Transformation(
-            kind=TransformationKind.REWORK,
-            order=job.order.subject,
-            operation=job.number(step),
-            unit=PIECE,
-            output_unit=PIECE,
-            loss=0,
-            yield_in=1,
-            yield_out=1,
-            claims_root=NOTHING,
-            inputs=(failed,),
-            outputs=(_new_lot(line, job, step, [failed], 0, measured, suffix="R"),),
-        )
-    )
+def _rework(line: Line, step: Step, job: Job, measured: Measured) -> ReworkLot:
+    maker = line.consortium.makers[line.plant.factory(step.need.kind)]
+    claims = line.consortium.document(maker, {"passport": {"footprint": line.footprints.rework(job.lot, measured)}})
+    return ReworkLot(Rework(job.lot, job.order.subject, job.number(step), claims, ()))
 
 
-def _new_lot(
-    line: Line, job: Job, step: Step, inputs: Sequence[Input], loss: int, measured: Measured, suffix: str = ""
-) -> Output:
+def _new_lot(line: Line, job: Job, step: Step, inputs: Sequence[Input], loss: int, measured: Measured) -> Output:
     """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
     product = line.plant.product
     maker = line.consortium.makers[line.plant.factory(step.need.kind)]
-    serial = f"{find_letter(product, step)}{job.index + 1:04d}{suffix}"
+    serial = f"{find_letter(product, step)}{job.index + 1:04d}"
     link = f"https://id.gs1.org/01/{product.gtin or GTIN_OTHERWISE}/21/{serial}"
     identity = line.consortium.name(SubjectKind.LOT, maker, link)
     job.lot = identity.subject

@@ -250,16 +250,16 @@ class Certifier:
         inspected = InspectedEntry(due.lot, self._stream, due.entry.index, due.entry.leaf_hash)
         inference = self._infer(due, inspected)
         failed = inference.verdict is quality.Verdict.FAIL
-        if failed and self._failed.get(due.lot.hex()) != here:
+        if failed and self._failed.get(due.lot.hex(), [])[:2] != here:
             # Durable before the certificate is queued: after a crash it is known which one to watch.
-            self._failed[due.lot.hex()] = here
+            self._failed[due.lot.hex()] = [*here, self._lots.count_reworks(due.lot)]
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
         draft = Draft(key, inference.salt, inference.window, inference.logits)
         return Certified(records.IssueCertificate(self._state(due, order, inspected, inference)), draft, failed)
 
     def _verify_not_failed(self, lot: bytes, here: list[int]) -> None:
-        before = self._failed.get(lot.hex(), here)
+        *before, reworks = self._failed.get(lot.hex(), [*here, 0])
         if before >= here:  # after a crash the failing window itself is certified again
             return
         key = certificate_key(self._stream, *before)
@@ -268,7 +268,9 @@ class Certifier:
             return  # that verdict is not on the ledger, and nobody was told of it
         if record.state is not outbox_records.OutboxState.FINAL:
             raise _VerdictOpenError("the certificate of an earlier window that failed is not final yet")
-        raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
+        if self._lots.count_reworks(lot) == reworks:
+            cause = "the lot failed inspection in an earlier window, and was not reworked since"
+            raise EventRefusedError("lot-failed", cause, hint="record the rework, and measure the lot after it")
 
     def _find_order(self, due: _Due) -> bytes:
         try:
@@ -328,7 +330,8 @@ class Certifier:
 
 
 def _read_failed(path: Path) -> dict[str, list[int]]:
-    """Leaf and number of each lot's first failed window, by the lot's subject. Raises SettingsError."""
+    """Leaf and number of each lot's latest failed window, and how often the lot was reworked by then, by the lot's
+    subject. Raises SettingsError."""
     try:
         found: dict[str, list[int]] = json.loads(path.read_bytes())
     except FileNotFoundError:

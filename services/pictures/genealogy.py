@@ -21,6 +21,7 @@ from millmark.ledger.errors import GenealogyError
 from millmark.ledger.provenance import OrderTrace, Trace, sort_lots
 from millmark.ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from millmark.ledger.records import CertificateStatus, LotState, Verdict
+from millmark.ledger.store.rows import StepKind
 
 
 class Tone(enum.Enum):
@@ -186,7 +187,7 @@ def _steps(
             continue
         key = f"step-{step.sequence}"
         nodes[key] = Node(key, (words.step(step), words.party(step.participant)), Tone.STEP)
-        late = step.in_place
+        late = step.kind is StepKind.REWORK
         links += [*(Link(lot, key, late=late) for lot in taken), *(Link(key, lot, late=late) for lot in made)]
     return nodes, links
 

@@ -60,7 +60,7 @@ class PictureWords(Words):
         )
 
     def step(self, step: Transformation) -> str:
-        return self._say(f"TransformationKind.{step.kind.name}")
+        return self._say(f"StepKind.{step.kind.name}")
 
     def summary(self, lots: int, steps: int, as_of: AsOf) -> str:
         return self._say("picture.summary", lots=lots, steps=steps, block=as_of.block_number)

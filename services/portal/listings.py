@@ -93,7 +93,7 @@ TASKS: Mapping[Task, tuple[About, tuple[str, ...]]] = {
     Task.AGREE_REVISION: (About.ORDER, ("acceptRevision",)),
     Task.AGREE_END: (About.ORDER, ("endOrder",)),
     Task.SEND_BACK: (About.LOT, ("returnLot", "releaseLot")),
-    Task.REWORK: (About.LOT, ("reworkLot", "reworkAnew", "returnLot", "releaseLot", "scrapLot")),
+    Task.REWORK: (About.LOT, ("reworkLot", "returnLot", "releaseLot", "scrapLot")),
     Task.ASSIGN_REWORK: (About.ORDER, ("proposeAssignment",)),
     Task.REASSIGN: (About.ORDER, ("proposeAssignment",)),
     Task.ASSIGN: (About.ORDER, ("proposeAssignment",)),

@@ -42,7 +42,7 @@ from millmark.services.portal.proofs import Proof, Proofs
 
 _UPHELD, _REWORKED = "event_upheld", "event_reworked"
 _CALLED_BACK = "recall_notice"
-_PAST = {"failed": ("event_failed",), "reworked": (_REWORKED, "event_reworked_into"), "recalled": (_CALLED_BACK,)}
+_PAST = {"failed": ("event_failed",), "reworked": (_REWORKED,), "recalled": (_CALLED_BACK,)}
 _HEADING = "part"
 _FALLEN = ("failed", "no_valid_verdict")
 _SPENT = "spent"

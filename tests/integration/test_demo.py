@@ -153,7 +153,7 @@ def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], s
     }
     assert all(assignment["machine"]["identifier"] for assignment in trace["assignments"])
     assert trace["certificates"][0]["model"]["digest"].startswith("0x322f3f6d")
-    assert len(trace["upstream"]) == 5, "the part before its rework, too"
+    assert len(trace["upstream"]) == 4
     assert trace["lot"]["holder"]["name"] == "Nordwind Mobility"
 
 

@@ -560,9 +560,9 @@ def _inspect(world: BundleWorld) -> None:
     lied = world.certify("hip-5", Verdict.PASS, "hip", inferred=Verdict.FAIL)
     world.open(world.consortium.auditor, lied)
     world.certify("hip-3", Verdict.FAIL, "hip")
-    world.transform(TransformationKind.REWORK, {"hip-3": 1}, {"hip-3b": 1}, "hip")
-    last = world.certify("hip-3b", Verdict.PASS, "hip")
-    world.demand(world.consortium.auditor, "hip-3b", last, "hip")
+    world.rework("hip-3", (), "hip")
+    last = world.certify("hip-3", Verdict.PASS, "hip")
+    world.demand(world.consortium.auditor, "hip-3", last, "hip")
 
 
 def _stock(world: BundleWorld) -> None:

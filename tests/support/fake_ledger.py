@@ -476,11 +476,12 @@ class FakeLedger:
         return self._ledger("GateWaived", self.orders[order].buyer, lot, **own)
 
     def rework(self, lot: bytes, *components: bytes) -> None:
-        """Reworks a lot, which keeps its name; takes one of each component."""
+        """Reworks a lot, of an order under its first operation; takes one of each component."""
         entry, taken = self.lots[lot], sorted(components)
+        under = self.assignments[entry.order, 0].sequence if entry.order else 0
         inputs = tuple(Input(one, self.lots[one].order or NONE, 1, component=True) for one in taken)
         change = build(Rework, lot=lot, order=entry.order or NONE, components=inputs)
-        self.reworked[lot] = self._ledger("LotReworked", entry.custodian, lot, *taken, rework=change, assignment=0)
+        self.reworked[lot] = self._ledger("LotReworked", entry.custodian, lot, *taken, rework=change, assignment=under)
         for one in taken:
             self._consume(one, 1)
 

@@ -43,6 +43,8 @@ class _Ledger:
         """Sequence of each lot's order."""
         self.sequences: dict[str, int] = {}
         """Sequence of each order."""
+        self.reworks: dict[str, int] = {}
+        """How often each lot was reworked."""
         self.silent = False
 
     def read_struct(self, _: Contract, function: str, subject: bytes) -> dict[str, int]:
@@ -51,7 +53,8 @@ class _Ledger:
         name = "0x" + subject.hex()
         if function == "orderOf":
             return {"sequence": self.sequences.get(name, 0)}
-        return {"number": 64 if name in self.orders else 0, "order": self.orders.get(name, 0)}
+        number, order = 64 if name in self.orders else 0, self.orders.get(name, 0)
+        return {"number": number, "order": order, "reworks": self.reworks.get(name, 0)}
 
 
 class DiedError(Exception):

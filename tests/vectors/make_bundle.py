@@ -28,7 +28,7 @@ def main() -> None:
         store = new_store(Path(folder))
         world = build_bundle_world(store, new_engine([LocalSigner.generate() for _ in range(4)]))
         bundle, trust = make_bundle(
-            world, "hip-1", "hip-2", "hip-3b", "hip-4", "hip-6-pump", "hip-7", "hip-8", withhold=True, later=1
+            world, "hip-1", "hip-2", "hip-3", "hip-4", "hip-6-pump", "hip-7", "hip-8", withhold=True, later=1
         )
         listed = fetch_validators(world.consortium.chain)
         store.close()

@@ -22,15 +22,12 @@ abstract contract Transformations is Lots {
         uint256 remaining;
         /// Of the outputs in `outputUnit`.
         uint256 made;
-        /// Who quarantined the reworked input; 0 when it was held.
-        uint32 quarantinedBy;
-        /// The certificate behind that, 0 for none.
-        uint40 quarantining;
     }
 
     /// @inheritdoc ILots
     function transformLots(Transformation calldata transformation) external {
-        Actor memory actor = _actor(_isMaking(transformation.kind) ? Roles.MANUFACTURER : Roles.HOLDER);
+        Actor memory actor =
+            _actor(transformation.kind == TransformationKind.Conversion ? Roles.MANUFACTURER : Roles.HOLDER);
         _requireShape(transformation);
         Tally memory tally;
         tally.kind = transformation.kind;
@@ -101,7 +98,7 @@ abstract contract Transformations is Lots {
     /// the order's number: the order itself is not read then.
     function _placeIn(bytes32 order, uint16 operation, Actor memory actor, Tally memory tally) private view {
         if (order == 0) return;
-        if (_isMaking(tally.kind)) {
+        if (tally.kind == TransformationKind.Conversion) {
             IAssignments.Assignment storage current = _making(order, operation, actor);
             (tally.assignment, tally.order) = (current.sequence, current.order);
         } else {
@@ -131,13 +128,13 @@ abstract contract Transformations is Lots {
         Input[] calldata components = rework.components;
         if (components.length > MOST_LOTS) revert LotsTooMany(components.length, MOST_LOTS);
         Tally memory tally;
-        (tally.kind, tally.order, tally.assignment) = (TransformationKind.Rework, order, assignment);
+        (tally.order, tally.assignment) = (order, assignment);
         histories = new bytes32[](components.length + 1);
         histories[0] = rework.lot;
         for (uint256 i; i < components.length; ++i) {
             bytes32 lot = components[i].lot;
             if (lot == rework.lot || (i != 0 && lot <= histories[i])) revert LotsNotAscending(lot);
-            if (!components[i].component) revert TransformationShapeWrong(TransformationKind.Rework, 2, 1);
+            if (!components[i].component) revert ReworkInputConserved(lot);
             _take(components[i], _held(lot, actor), rework.order, actor, tally);
             histories[i + 1] = lot;
         }
@@ -152,14 +149,7 @@ abstract contract Transformations is Lots {
     ) private {
         Input calldata input = transformation.inputs[i];
         if (i != 0 && input.lot <= histories[i - 1]) revert LotsNotAscending(input.lot);
-        Lot storage entry = _mine(input.lot, actor);
-        LotState state = entry.state;
-        if (state == LotState.Quarantined && tally.kind == TransformationKind.Rework && !input.component) {
-            tally.quarantinedBy = entry.counterparty;
-            tally.quarantining = _standings[input.lot][tally.quarantinedBy].quarantining;
-        } else if (state != LotState.Held) {
-            revert LotStateWrong(input.lot, state);
-        }
+        Lot storage entry = _held(input.lot, actor);
         if (!input.component) {
             if (entry.unit != transformation.unit) revert TransformationUnitWrong(input.lot, entry.unit);
             tally.conserved += input.quantity;
@@ -198,7 +188,6 @@ abstract contract Transformations is Lots {
     {
         Output calldata output = transformation.outputs[place];
         lot = _createLot(output.identifierHash, tally.order, output.quantity, output.unit, maker, place);
-        if (tally.quarantinedBy != 0) _quarantineAs(lot, _lots[lot], tally.quarantinedBy, tally.quarantining);
         if (tally.kind == TransformationKind.Split) {
             _handOn(transformation.inputs[0].lot, lot, transformation.order);
         }
@@ -242,7 +231,6 @@ abstract contract Transformations is Lots {
         bool fits = conserved != 0 && outputs != 0;
         if (kind == TransformationKind.Split) fits = inputs == 1 && conserved == 1 && outputs > 1;
         if (kind == TransformationKind.Merge) fits = inputs > 1 && conserved == inputs && outputs == 1;
-        if (kind == TransformationKind.Rework) fits = conserved == 1 && outputs != 0;
         if (!fits) revert TransformationShapeWrong(kind, conserved, outputs);
     }
 
@@ -260,9 +248,5 @@ abstract contract Transformations is Lots {
 
     function _requireHeldOrQuarantined(bytes32 lot, LotState state) private pure {
         if (state != LotState.Held && state != LotState.Quarantined) revert LotStateWrong(lot, state);
-    }
-
-    function _isMaking(TransformationKind kind) private pure returns (bool) {
-        return kind == TransformationKind.Conversion || kind == TransformationKind.Rework;
     }
 }

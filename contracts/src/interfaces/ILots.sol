@@ -52,9 +52,7 @@ interface ILots {
         /// Several lots into one of the same unit. Nothing is used up beside them.
         Merge,
         /// Lots into other things, by a stated yield: machining, mixing, assembly, disassembly.
-        Conversion,
-        /// One lot, quarantined or not, made anew, with components; a quarantine passes on.
-        Rework
+        Conversion
     }
 
     struct Input {
@@ -79,7 +77,7 @@ interface ILots {
     ///
     ///     (I - loss - R) * yieldOut == O * yieldIn, with loss + R <= I and O > 0
     ///
-    /// Split, merge and rework have one unit and the yield 1 : 1, so I == loss + O: nothing appears and nothing vanishes
+    /// Split and merge have one unit and the yield 1 : 1, so I == loss + O: nothing appears and nothing vanishes
     /// unsaid. A conversion states its yield, also where both sides have the same unit (two pieces into one pump: 2 : 1;
     /// a pump into five parts: 1 : 5), and what stays in `unit` (offcuts, chips) is taken off one to one.
     ///
@@ -91,7 +89,7 @@ interface ILots {
         TransformationKind kind;
         /// The order of the outputs; 0 for none.
         bytes32 order;
-        /// Conversion and rework under an order: the operation that the actor has started.
+        /// Conversion under an order: the operation that the actor has started.
         uint16 operation;
         /// Of every input that is not a component.
         bytes3 unit;
@@ -248,7 +246,9 @@ interface ILots {
     /// @notice The number of conserved inputs or of outputs does not fit the kind of transformation, or there are
     /// components where none may be.
     error TransformationShapeWrong(TransformationKind kind, uint256 conserved, uint256 outputs);
-    /// @notice A conserved input has another unit than the one stated, or an output of a split, merge or rework has.
+    /// @notice A rework takes nothing but components beside its lot.
+    error ReworkInputConserved(bytes32 lot);
+    /// @notice A conserved input has another unit than the one stated, or an output of a split or merge has.
     error TransformationUnitWrong(bytes32 lot, bytes3 unit);
     /// @notice (input - gone) * yieldOut is not output * yieldIn, nothing is made in `outputUnit`, or the yield is missing
     /// or not 1 : 1 in one unit where it must be. `gone` is the loss and what stays in `unit`.
@@ -274,16 +274,16 @@ interface ILots {
     function receiveLot(bytes32 identifierHash, uint40 quantity, bytes3 unit, bytes32 claimsRoot)
         external
         returns (bytes32 lot);
-    /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR. Conversion and rework:
+    /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR. Conversion:
     /// MANUFACTURER; under an order only with a started assignment of it, and not once it ended.
-    /// @dev Lots stay in their order, with these exceptions. A conversion, and components of a rework, may take lots of no
-    /// order, or of another order without a gate, into the order under which they are made. A lot of a gated order enters
+    /// @dev Lots stay in their order, with these exceptions. A conversion, and `reworkLot`, may take lots of no order, or of another order without a gate, into the order under which they are made. A lot of a gated order enters
     /// another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
     /// also make lots of no order of what it bought. For all others the buyer's consent is `deallocateLot`.
     function transformLots(Transformation calldata transformation) external;
-    /// @notice Records that a lot, held or quarantined, was reworked and keeps its identifier; a quarantine stays, the
-    /// passes before are void, and nothing that was open is. The custodian, MANUFACTURER; under an order with a started assignment of it.
-    /// A lot with others packed in it is not reworked.
+    /// @notice Records that a lot, held or quarantined, was reworked. It keeps its identifier, quantity and unit; a
+    /// quarantine stays, the passes before are void, and nothing that was open is. The custodian, MANUFACTURER; under an order
+    /// with a started assignment of it. A lot with others packed in it is not reworked; what is made anew under another
+    /// name is a conversion, and that takes nothing out of quarantine.
     function reworkLot(Rework calldata rework) external;
     /// @notice Makes a held lot of no order one of `order`, so that stock can be delivered under it. The custodian,
     /// MANUFACTURER, with a started assignment of `order`, which has not ended.

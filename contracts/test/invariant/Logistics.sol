@@ -275,7 +275,7 @@ abstract contract Logistics is Production {
     }
 
     function _drawChange(bytes32 lot, ILots.Lot memory stored) private returns (ILots.Transformation memory change) {
-        uint256 draw = _below(5);
+        uint256 draw = _below(4);
         bytes32 order = replay.orderAt(stored.order);
         uint40 taken = stored.quantity == 0 ? 1 : _small(1, stored.quantity);
         uint40 loss = taken > 4 ? _small(0, 2) : 0;
@@ -288,18 +288,17 @@ abstract contract Logistics is Production {
             change = _drawMerge(lot, stored, order, taken);
             loss = 0;
         } else {
-            ILots.TransformationKind kind =
-                draw == 2 ? ILots.TransformationKind.Rework : ILots.TransformationKind.Conversion;
-            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(50); ++i) {
+            for (uint256 i; i < 3 && _chance(50); ++i) {
                 order = _anyOrder();
                 if (ledger.orderOf(order).state == IOrders.OrderState.InProduction) break;
             }
-            change = _change(kind, order, _inputs(lot, taken), _outputs("", taken - loss));
+            change =
+                _change(ILots.TransformationKind.Conversion, order, _inputs(lot, taken), _outputs("", taken - loss));
             change.outputs[0].identifierHash = _name();
             change.operation = _startedBy(order, _custodianOf(stored));
         }
         (change.unit, change.loss) = (stored.unit, loss);
-        if (change.kind == ILots.TransformationKind.Conversion && _chance(50)) {
+        if (draw > 1 && _chance(50)) {
             change.yieldOut = 3;
             change.outputs[0].quantity *= 3;
             _measure(change, _chance(50) ? bytes3("MTR") : stored.unit);
@@ -316,14 +315,14 @@ abstract contract Logistics is Production {
         }
     }
 
-    /// @dev Adds a component, and to a conversion something that is made beside it.
+    /// @dev Adds to a conversion a component, and something that is made beside it.
     function _vary(ILots.Transformation memory change, ILots.Lot memory stored) private {
         bytes32 lot = change.inputs[0].lot;
         bytes32 other = _companion(lot, stored);
         if (other != lot && ledger.lotOf(other).quantity != 0 && _chance(40)) {
             change.inputs = _ascending(change.inputs[0], _component(other, 1));
         }
-        if (change.kind != ILots.TransformationKind.Conversion || _chance(30)) return;
+        if (_chance(30)) return;
         ILots.Output memory main = change.outputs[0];
         bool stays = change.unit != change.outputUnit && change.loss != 0;
         change.outputs = new ILots.Output[](2);

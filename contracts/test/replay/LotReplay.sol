@@ -159,14 +159,14 @@ abstract contract LotReplay is WaiverReplay {
 
     function _transform(Entry memory entry, bytes32[] memory histories) private {
         (,, ILots.Transformation memory change) = abi.decode(entry.data, (address, bytes32[], ILots.Transformation));
-        bool making = _isMaking(change);
+        bool making = change.kind == ILots.TransformationKind.Conversion;
         _act(entry, entry.participant, making ? Roles.MANUFACTURER : HOLDER);
         if (making && change.order != 0) {
             _requireMaking(entry, change.order, change.operation);
         }
         uint256 lots = change.inputs.length + change.outputs.length;
         _hold(Property.Heads, histories.length == lots, "transformLots: touches more or less than its lots");
-        (uint256 conserved, uint32 quarantinedBy) = _takeAll(entry, change, histories);
+        uint256 conserved = _takeAll(entry, change, histories);
         uint256 made;
         uint256 remaining;
         for (uint256 i; i < change.outputs.length; ++i) {
@@ -180,45 +180,33 @@ abstract contract LotReplay is WaiverReplay {
                 bool conversion = change.kind == ILots.TransformationKind.Conversion;
                 _hold(Property.Quantities, conversion, "transformLots: several units out of one");
             }
-            _passOn(change, output, quarantinedBy);
+            _passOn(change, output);
         }
         _requireBalance(change, conserved, made, remaining);
     }
 
-    /// @dev What an output has of the lot that it was made from: certificates when split off, its quarantine when reworked.
-    function _passOn(ILots.Transformation memory change, bytes32 output, uint32 quarantinedBy) private {
-        bytes32 from;
-        for (uint256 i; i < change.inputs.length; ++i) {
-            if (!change.inputs[i].component) from = change.inputs[i].lot;
-        }
+    /// @dev What is split off has the certificates of the lot that it was made from.
+    function _passOn(ILots.Transformation memory change, bytes32 output) private {
         Gate[] storage gates = _gatesAt[change.order];
         for (uint256 i; change.kind == ILots.TransformationKind.Split && i < gates.length; ++i) {
-            _handOn(from, output, gates[i].inspector);
+            _handOn(change.inputs[0].lot, output, gates[i].inspector);
         }
-        if (quarantinedBy == 0) return;
-        ++count[QUARANTINED_REWORKED];
-        _holdBy(output, quarantinedBy, _standings[from][quarantinedBy].quarantining);
     }
 
     function _takeAll(Entry memory entry, ILots.Transformation memory change, bytes32[] memory histories)
         private
-        returns (uint256 conserved, uint32 quarantinedBy)
+        returns (uint256 conserved)
     {
         for (uint256 i; i < change.inputs.length; ++i) {
             ILots.Input memory input = change.inputs[i];
             ILots.Lot storage lot = _lots[input.lot];
             _hold(Property.Heads, histories[i] == input.lot, "transformLots: input is missing from the histories");
-            bool rework = change.kind == ILots.TransformationKind.Rework;
-            bool free = lot.state == ILots.LotState.Held
-                || (rework && !input.component && lot.state == ILots.LotState.Quarantined);
-            _hold(Property.Quarantine, free, "transformLots: input is not free");
-            if (lot.state == ILots.LotState.Quarantined) quarantinedBy = lot.counterparty;
+            _hold(Property.Quarantine, lot.state == ILots.LotState.Held, "transformLots: input is not free");
             if (!input.component) {
                 conserved += input.quantity;
                 _hold(Property.Quantities, lot.unit == change.unit, "transformLots: other unit");
             }
-            bool joins = _isMaking(change) && (input.component || change.kind == ILots.TransformationKind.Conversion);
-            _takeIn(entry, input, change.order, joins);
+            _takeIn(entry, input, change.order, change.kind == ILots.TransformationKind.Conversion);
         }
     }
 
@@ -272,6 +260,7 @@ abstract contract LotReplay is WaiverReplay {
             _hold(Property.Quarantine, held, "reworkLot: component is not free");
             _takeIn(entry, input, change.order, true);
         }
+        if (lot.state == ILots.LotState.Quarantined) ++count[QUARANTINED_REWORKED];
         if (_hasPass(entry.subject)) ++count[PASS_VOIDED];
         (lot.reworks, _reworks[entry.subject]) = (lot.reworks + 1, entry.sequence);
     }
@@ -321,10 +310,6 @@ abstract contract LotReplay is WaiverReplay {
         _requireStarted(entry, _assignments[order][operation]);
         bool ended = _orders[order].state == IOrders.OrderState.Ended;
         _hold(Property.Belonging, !ended, "made under an order that ended");
-    }
-
-    function _isMaking(ILots.Transformation memory change) private pure returns (bool) {
-        return change.kind == ILots.TransformationKind.Conversion || change.kind == ILots.TransformationKind.Rework;
     }
 
     function _create(Entry memory entry, bytes32 lot, uint40 order, uint40 quantity, bytes3 unit, uint256 place)

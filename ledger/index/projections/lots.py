@@ -178,7 +178,6 @@ def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
 def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> None:
     done = record.event.transformation
     state.add(_transformation(record, done))
-    by, behind = _quarantined_by(state, done)
     _take_inputs(record, state, done.inputs)
     order = records.optional_subject(done.order)
     assignment = _assignment(state, done, order)
@@ -186,8 +185,6 @@ def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> No
     for place, output in enumerate(done.outputs):
         lot = _create(record, state, made[place], output.quantity, output.unit, output.claims_root, place)
         lot.order, lot.assignment = order, assignment
-        if by:  # reworking does not lift the quarantine
-            quarantine(record, state, lot, by, behind)
         if done.kind is records.TransformationKind.SPLIT:
             hand_on(state, state.need(rows.LotRow, done.inputs[0].lot), lot)
         state.add(rows.LotOutputRow(record.sequence, lot.subject, lot.quantity))
@@ -202,7 +199,7 @@ def lot_reworked(record: Recorded[lots.LotReworked], state: State) -> None:
             done,
             sequence=record.sequence,
             participant=record.participant,
-            kind=records.TransformationKind.REWORK,
+            kind=rows.StepKind.REWORK,
             order=records.optional_subject(done.order),
             unit=lot.unit,
             output_unit=lot.unit,
@@ -286,17 +283,6 @@ def _create(
     return lot
 
 
-def _quarantined_by(state: State, done: records.Transformation) -> tuple[int, int]:
-    """The participant who quarantined an input, and the certificate behind that; zeros for none. Only rework takes a
-    quarantined lot: the one that is not a component."""
-    for taken in done.inputs:
-        lot = state.need(rows.LotRow, taken.lot)
-        if lot.state == records.LotState.QUARANTINED:
-            standing = state.get(rows.StandingRow, lot.subject, lot.counterparty)
-            return lot.counterparty, 0 if standing is None else standing.quarantining
-    return 0, 0
-
-
 def _take_inputs(record: Recorded[Event], state: State, inputs: Iterable[records.Input]) -> None:
     for taken in inputs:
         lot = state.need(rows.LotRow, taken.lot)
@@ -311,10 +297,9 @@ def _consume(lot: rows.LotRow, quantity: int) -> None:
 
 
 def _assignment(state: State, done: records.Transformation, order: bytes | None) -> int:
-    """The assignment under which an order's conversion or rework was done, 0 for all else. The event names only the
-    operation; its current assignment is the one that the contract checked."""
-    making = done.kind in (records.TransformationKind.CONVERSION, records.TransformationKind.REWORK)
-    if order is None or not making:
+    """The assignment under which an order's conversion was done, 0 for all else. The event names only the operation;
+    its current assignment is the one that the contract checked."""
+    if order is None or done.kind is not records.TransformationKind.CONVERSION:
         return 0
     return state.need(rows.OperationRow, order, done.operation).assignment
 

@@ -196,7 +196,7 @@ def _transform(at: Home, given: Given) -> None:
     ]
     accounting = _take_accounting(given)
     if accounting is not None:
-        work = first.order if body["kind"] in ("conversion", "rework") else None
+        work = first.order if body["kind"] == "conversion" else None
         assignment = None if work is None else _started(at, work, body["operation"])
         step = _step(inputs, outputs, body["loss"])
         lots = [new_lot(one["identifier"]) for one in outputs]

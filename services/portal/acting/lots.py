@@ -198,13 +198,6 @@ def _input(row: rows.LotRow, quantity: int) -> Body:
     return {"lot": _name(row), "quantity": quantity}
 
 
-def _rework_anew(body: Body, scene: Scene) -> Body:
-    row = lot_of(scene)
-    output = {"identifier": body.pop("identifier"), "quantity": row.quantity, "unit": unit(row.unit)}
-    whole = in_order(body, scene)
-    return _transformation(scene, "rework", inputs=[_input(row, row.quantity)], outputs=[output], **whole)
-
-
 def _split(body: Body, scene: Scene) -> Body:
     """Each line of `parts` is an identifier and a quantity. Raises EntryError for other lines."""
     row, outputs = lot_of(scene), list[Body]()
@@ -279,12 +272,6 @@ def _may_pack(scene: Scene) -> bool:
     return _is_mine(scene, LotState.HELD) and len(held_lots(scene, 2)) > 1  # it is one of them itself
 
 
-def _never_named(scene: Scene) -> str:
-    """A proposal for the name of a reworked lot."""
-    identity = scene.reader.book.identity(lot_of(scene).subject)
-    return "" if identity is None else f"{identity.identifier}R"
-
-
 # Conversions: one or several lots become another thing, as in machining, mixing and assembly.
 
 
@@ -337,13 +324,6 @@ STAGED = (
     stage("offerCustody", _mine(LotState.HELD), options={"to": _receivers}),
     stage("withdrawCustody", _mine(LotState.OFFERED, LotState.RETURNING)),
     stage("reworkLot", _may_rework, options={"operation": _operations}, complete=in_order),
-    stage(
-        "reworkAnew",
-        _may_rework,
-        options={"operation": _operations},
-        initial={"identifier": _never_named},
-        complete=_rework_anew,
-    ),
     stage(
         "returnLot",
         _may_return,

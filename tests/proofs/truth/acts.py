@@ -209,12 +209,6 @@ class LotActs(Choices):
         inputs = {lot: (1, False), used: (1, True)}
         self.transform(TransformationKind.CONVERSION, inputs, [1], order, operation)
 
-    def make_anew(self) -> None:
-        """Reworks a lot into another one, with a name of its own."""
-        lot = self.lot()
-        operation = self.operation(lot)
-        self.transform(TransformationKind.REWORK, {lot: (1, False)}, [1], self.order_of(lot), operation)
-
     def rework(self) -> None:
         """Reworks a lot in place, sometimes with a component."""
         lot, company = self.held()
@@ -381,7 +375,7 @@ class Acts(LotActs, CertificateActs):
         many: tuple[tuple[Callable[[], None], int], ...] = (
             (self.receive, 3), (self.place, 2), (self.assign, 3), (self.start, 6), (self.commission, 5),
             (self.finish, 3), (self.convert, 5), (self.split, 2), (self.merge, 1), (self.assemble, 3),
-            (self.rework, 3), (self.make_anew, 2), (self.certify, 12), (self.certify_many, 2), (self.revoke, 2),
+            (self.rework, 3), (self.certify, 12), (self.certify_many, 2), (self.revoke, 2),
             (self.demand, 4), (self.open, 4), (self.wait, 2), (self.quarantine, 2), (self.release, 3), (self.pack, 2),
             (self.unpack, 1), (self.hand_on, 4), (self.send_back, 1), (self.scrap, 1), (self.note, 1),
             (self.correct, 1), (self.suspend, 1), (self.reinstate, 2), (self.withdraw_model, 1), (self.cancel, 1),

@@ -105,7 +105,7 @@ FAULTS = (
         "in lot.work:\n        done",
         "in [one for other in verified.line for one in other.work]:\n        done",
     ),
-    Fault("rework into another lot looks like a conversion", "_parts.py", 'REWORK: "reworked"', 'REWORK: "converted"'),
+    Fault("what was converted looks merged", "_parts.py", 'CONVERSION: "converted"', 'CONVERSION: "merged"'),
     Fault(
         "what went into a lot by rework is not told",
         "_parts.py",

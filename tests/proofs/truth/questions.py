@@ -248,7 +248,7 @@ class Facts:
             self.lots[name] = lot
             for source in sources:
                 self.lots[source].made.add(name)
-            if lot.order and change.kind in (TransformationKind.CONVERSION, TransformationKind.REWORK):
+            if lot.order and change.kind is TransformationKind.CONVERSION:
                 for assignment in self._under_way(lot.order, change.operation, record.participant):
                     self._make(lot, lot.order, assignment, record.sequence)
 
@@ -274,7 +274,7 @@ class Facts:
         self.measured.setdefault((stream, leaf), []).append(record)
 
 
-_WORK = ("commissioned", "conversion", "rework")
+_WORK = ("commissioned", "conversion")
 """How lots come to be by somebody's work: not by being received, split or merged."""
 
 Answer = frozenset[object]
@@ -437,7 +437,7 @@ class LogAnswers:
         told = self.facts.lots[lot]
         work = [self.facts.assignments[number].started for record, number in told.work if record < certificate]
         reworks = [record for record, _ in told.reworked_at if record < certificate]
-        return max([*work[-1:], *reworks, *([told.records[0]] if told.how == "rework" else [])], default=0)
+        return max([*work[-1:], *reworks], default=0)
 
     # Making
 
@@ -624,7 +624,6 @@ _BEGINNINGS = {
     "merged": "merge",
     "converted": "conversion",
     "assembled": "conversion",
-    "reworked": "rework",
 }
 
 

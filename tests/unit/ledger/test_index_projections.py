@@ -104,7 +104,7 @@ class Walk:
             self.place, self.assign, self.commission, self.receive, self.transform, self.rework, self.scrap,
             self.pack, self.unpack, self.quarantine, self.release, self.offer, self.answer, self.certify, self.revoke,
             self.send_back, self.reclaim, self.waive,
-            self.anchor, self.open, self.demand, self.rework_in_place, self.allocate, self.deallocate,
+            self.anchor, self.open, self.demand, self.allocate, self.deallocate,
         ]  # fmt: skip
         self.choose.choice(actions)()
         if self.choose.random() < 0.4:
@@ -178,12 +178,6 @@ class Walk:
         self.fake.transform(TransformationKind.SPLIT, {lot: part}, outputs, order=order)
 
     def rework(self) -> None:
-        if (lot := self.empty(LotState.QUARANTINED)) is None or self.fake.lots[lot].order:
-            return
-        taken = self.choose.randint(1, self.fake.lots[lot].quantity)
-        self.fake.transform(TransformationKind.REWORK, {lot: taken}, {f"w{self.count}": taken})
-
-    def rework_in_place(self) -> None:
         if lot := self.empty(LotState.HELD, LotState.QUARANTINED):
             holder = self.fake.lots[lot].custodian
             others = [

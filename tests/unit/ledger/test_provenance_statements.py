@@ -57,7 +57,7 @@ def test_an_order_is_told_of_by_what_it_came_to(world: World) -> None:
     found = tell_trace(world.store, world.orders["hip"], direction=Direction.BOTH, limits=Limits(depth=64, lots=200))
     assert found.failure is None
     parts = {one.subject for one in found.statements if one.code == "part"}
-    assert parts == {world.lots[name] for name in ("hip blank", "hip 1", "hip 2", "hip 3 again")}
+    assert parts == {world.lots[name] for name in ("hip blank", "hip 1", "hip 2", "hip 3")}
     failed = [one for one in found.statements if one.code == "certificate"]
     assert [one.subject for one in failed] == [world.lots["hip 3"]]
 

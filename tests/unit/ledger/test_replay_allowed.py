@@ -87,34 +87,30 @@ def test_another_inspector_is_agreed_on_in_production() -> None:
     assert told(tell).orders[ORDER].terms.gates == (Gate(OTHER, MODEL),)
 
 
-def test_a_quarantine_passes_on_with_rework_and_falls_with_a_passing_certificate() -> None:
+def test_a_quarantine_outlives_rework_and_falls_with_a_passing_certificate() -> None:
     def tell(story: Story) -> None:
-        certified(story, verdict=2)
-        [again] = story.transform(TransformationKind.REWORK, {A: 1}, {"again": 1}, order=ORDER)
-        made.append(again)
+        story.commission(A, ORDER, assignment := in_production(story))
+        story.certify(A, ORDER, 2)
+        story.rework(A, assignment=assignment)
 
-    made: list[bytes] = []
-    state = told(tell)
-    assert (state.lots[A].state, state.lots[made[0]].state) == (LotState.SPENT, LotState.QUARANTINED)
-    assert state.lots[made[0]].counterparty == INSPECTOR
+    lot = told(tell).lots[A]
+    assert (lot.state, lot.counterparty) == (LotState.QUARANTINED, INSPECTOR)
 
     def pass_it(story: Story) -> None:
         tell(story)
-        story.certify(made[-1], ORDER)
+        story.certify(A, ORDER)
 
-    assert told(pass_it).lots[made[0]].state is LotState.HELD
+    assert told(pass_it).lots[A].state is LotState.HELD
 
 
 def test_stock_goes_into_rework_as_a_component() -> None:
     def tell(story: Story) -> None:
-        story.commission(A, ORDER, in_production(story))
+        story.commission(A, ORDER, assignment := in_production(story))
         story.receive(B, 1)
-        taken = dict(sorted({A: 1, B: 1}.items()))
-        made.extend(story.transform(TransformationKind.REWORK, taken, {"again": 1}, used=(B,), order=ORDER))
+        story.rework(A, B, assignment=assignment)
 
-    made: list[bytes] = []
     state = told(tell)
-    assert [state.lots[one].state for one in (A, B, made[0])] == [LotState.SPENT, LotState.SPENT, LotState.HELD]
+    assert [state.lots[one].state for one in (A, B)] == [LotState.HELD, LotState.SPENT]
 
 
 @pytest.mark.parametrize(("settled", "open_"), [("", True), ("CertificateUpheld", False), ("CertificateRefuted", True)])

@@ -36,14 +36,6 @@ broken = Broken()
 # Lots
 
 
-@broken("the lot joins an order")
-def reworked_for_another_order(story: Story) -> None:
-    """Only components may be of another order than what they are built into."""
-    story.commission(A, ORDER, in_production(story))
-    story.begin(SECOND)
-    story.transform(TransformationKind.REWORK, {A: 1}, {"again": 1}, order=SECOND)
-
-
 @broken("scrapped while offered")
 def scrapped_when_offered(story: Story) -> None:
     story.receive(A)
@@ -112,13 +104,6 @@ def split_into_one(story: Story) -> None:
 def merge_of_one(story: Story) -> None:
     story.receive(A)
     story.transform(TransformationKind.MERGE, {A: 1}, {"x": 1})
-
-
-@broken("a rework of 2 lots, with 2 taken, into 1")
-def rework_of_two(story: Story) -> None:
-    story.receive(A)
-    story.receive(B)
-    story.transform(TransformationKind.REWORK, {A: 1, B: 1}, {"x": 2})
 
 
 @broken("the lot leaves its order")
@@ -196,7 +181,7 @@ def reworked_with_a_quarantined_component(story: Story) -> None:
     story.receive(A)
     story.receive(B)
     story.on_lot("LotQuarantined", B)
-    story.transform(TransformationKind.REWORK, dict.fromkeys(sorted((A, B)), 1), {"x": 1}, used=(B,))
+    story.rework(A, B)
 
 
 @broken("the lot has another unit")

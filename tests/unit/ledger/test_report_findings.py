@@ -37,7 +37,7 @@ from tests.support.story import (
     texts,
 )
 
-SPLIT, CONVERSION, REWORK = TransformationKind.SPLIT, TransformationKind.CONVERSION, TransformationKind.REWORK
+SPLIT, CONVERSION = TransformationKind.SPLIT, TransformationKind.CONVERSION
 ORDER, LOT, OTHER_LOT, BAR = (name(one) for one in ("order", "lot", "other lot", "bar"))
 
 
@@ -193,21 +193,15 @@ def test_v4_the_first_entry_of_a_stream_is_not_old_where_nothing_dates_it() -> N
     assert not said(tell(story, LOT), "old_measurement")
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_v4_a_measurement_from_before_the_rework_is_told(kept: bool) -> None:
-    """Whether the reworked lot keeps its identifier or not."""
+def test_v4_a_measurement_from_before_the_rework_is_told() -> None:
     story, assignment = gated()
     failed = story.certify(LOT, ORDER, verdict=2, leaf_index=20, size=21)
-    lot = LOT
-    if kept:
-        story.rework(LOT, assignment=assignment)
-    else:
-        [lot] = story.transform(REWORK, {LOT: 1}, {"again": 1}, order=ORDER)
-    story.certify(lot, ORDER, leaf_index=19, inference_digest=digest(2))
-    [told] = said(tell(story, lot), "old_measurement")
+    story.rework(LOT, assignment=assignment)
+    story.certify(LOT, ORDER, leaf_index=19, inference_digest=digest(2))
+    [told] = said(tell(story, LOT), "old_measurement")
     assert told.values["size"] == 21
-    story.certify(lot, ORDER, leaf_index=21, inference_digest=digest(3))
-    assert len(said(tell(story, lot), "old_measurement")) == 1
+    story.certify(LOT, ORDER, leaf_index=21, inference_digest=digest(3))
+    assert len(said(tell(story, LOT), "old_measurement")) == 1
     assert failed
 
 

@@ -13,7 +13,7 @@ from millmark.ledger.bundle import EvidenceEntryShown, ShownClaims, ShownEvidenc
 from millmark.ledger.claims import build_claims
 from millmark.ledger.evidence import LeafKind
 from millmark.ledger.footprint import Moment, Reading, RegisterEntry, build_register_data
-from millmark.ledger.records import CertificateStatus, ModelState, TransformationKind
+from millmark.ledger.records import CertificateStatus, ModelState
 from millmark.ledger.verify import Section, Step, VerificationError, describe, verify_bundle
 from millmark.ledger.verify._disclosures import named_starts, verify_claims, verify_inferences
 from millmark.ledger.verify._state import did_stand
@@ -38,7 +38,6 @@ from tests.support.story import (
     name,
     named,
     said,
-    subjects,
     tell,
 )
 
@@ -92,13 +91,6 @@ def test_a_quarantine_and_what_a_rework_built_in_are_said(story: Story) -> None:
     [fitted] = said(report, "fitted")
     assert (part.subject, fitted.subject) == (PART, PART)
     assert [one.subject for one in fitted.values["inputs"]] == [SCREW]  # type: ignore[attr-defined]  # things
-
-
-def test_a_lot_is_said_to_be_reworked_into_another_only_where_that_was_a_rework_of_it(story: Story) -> None:
-    rework, conversion = TransformationKind.REWORK, TransformationKind.CONVERSION
-    [again] = story.transform(rework, {PART: 1}, {"again": 1}, order=ORDER)
-    [built] = story.transform(conversion, {again: 1}, {"built": 1}, order=ORDER)
-    assert subjects(tell(story, again, built), "event_reworked_into") == [PART]
 
 
 def test_what_every_bundle_proves_and_how_much_it_has_is_said() -> None:

@@ -112,30 +112,31 @@ def test_of_a_component_of_a_rework_nothing_is_told_as_of_the_part() -> None:
     for lot in (A, B):
         story.receive(lot)
         story.certify(lot, inference_digest=lot)
-    taken = dict(sorted({A: 10, B: 1}.items()))
-    [part] = story.transform(TransformationKind.REWORK, taken, {"part": 10}, used=(B,))
-    report = tell(story, part)
+    story.rework(A, B)
+    report = tell(story, A)
     told = [(one.code, one.subject) for one in report.within(Section.PART) if one.code.startswith("event_")]
-    assert told == [("event_passed", A), ("event_reworked_into", A)]
+    assert told == [("event_passed", A), ("event_reworked", A)]
     told = [(one.code, one.subject) for one in report.within(Section.ORIGIN) if one.code.startswith("event_")]
     assert told == [("event_passed", B)]
 
 
-def test_what_became_of_a_part_is_told_oldest_first_with_what_it_was_split_off() -> None:
+def test_what_became_of_a_part_is_told_oldest_first_with_what_it_was_before_a_merge() -> None:
     story = Story()
     story.receive(A)
     story.certify(A, verdict=2)
-    [part] = story.transform(TransformationKind.REWORK, {A: 10}, {"part": 10})
+    story.rework(A)
+    story.receive(B)
+    [part] = story.transform(TransformationKind.MERGE, dict(sorted({A: 10, B: 10}.items())), {"part": 20})
     story.certify(part, verdict=2, inference_digest=bytes([2]) * 32)
     story.on_lot("LotQuarantined", part)
     story.on_lot("LotReleased", part)
     story.certify(part, inference_digest=bytes([3]) * 32)
     told = [one for one in tell(story, part).statements if one.code.startswith("event_")]
     assert [(one.code, one.subject) for one in told] == [
-        ("event_failed", A), ("event_reworked_into", A), ("event_failed", part), ("event_quarantined", part),
+        ("event_failed", A), ("event_reworked", A), ("event_failed", part), ("event_quarantined", part),
         ("event_released", part), ("event_passed", part),
     ]  # fmt: skip
-    assert [one.records[0] for one in told] == list(range(2, 8))
+    assert [one.records[0] for one in told] == [2, 3, *range(6, 10)]
 
 
 def test_what_one_record_did_to_several_lots_is_told_in_the_order_of_their_subjects() -> None:

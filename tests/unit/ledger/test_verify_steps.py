@@ -312,7 +312,7 @@ def test_a_demand_counts_from_its_deadline_on() -> None:
     deadline, certificate = event.deadline, event.certificate
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=deadline - 1)
     assert any(
-        f"doubts certificate {certificate} of urn:example:hip-3b: Umbra Inspection must show by" in str(one)
+        f"doubts certificate {certificate} of urn:example:hip-3: Umbra Inspection must show by" in str(one)
         for one in found.attention
     )
     with pytest.raises(StatusRefused, match="unopened") as refused:

@@ -74,7 +74,7 @@ def test_recall_of_a_machine(world: World, caller: Caller, name: str) -> None:
     found = caller.ask(f"/v1/recall?machine={machine}&since=2025-01-01T00:00:00Z&until=2026-01-01T00:00:00%2B02:00")
     since, until = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, 22, tzinfo=UTC)
     assert found.json() == recall(world.store, machine=world.machine, since=since, until=until).to_json()
-    assert found.json()["counts"]["lots"] == 6
+    assert found.json()["counts"]["lots"] == 5
 
 
 def test_health(caller: Caller) -> None:

@@ -109,7 +109,7 @@ class Site:
         yield _number("/v1/assignments/{id}/evidence", finished, by_order[self.assignments[finished]])
         for route in ("/v1/certificates/{id}", "/v1/certificates/{id}/evidence"):
             for name, sequence in world.certificates.items():
-                yield _number(route, sequence, LOTS[name])
+                yield _number(route, sequence, LOTS[name.removesuffix(" again")])
         yield _number("/v1/machines/{id}", world.machine, MACHINE)
         for model in (world.model, world.spare_model):
             yield _number("/v1/models/{id}", model, set(EVERYONE))
@@ -245,7 +245,7 @@ def test_lists_have_what_there_is_and_nothing_else(site: Site, path: str, tenant
     expected = {
         one if isinstance(one, int) else "0x" + one.hex()
         for name, one in things.items()
-        if tenant in seers[name] | {OWNER}
+        if tenant in seers[name.removesuffix(" again")] | {OWNER}
     }
     for limit in (1, 2, 200):
         found = walk(site, f"{path}?limit={limit}", tenant)
@@ -279,7 +279,7 @@ def walk(site: Site, path: str, tenant: int | None) -> list[dict[str, object]]:
     ("path", "count"),
     [
         ("/v1/lots?state=quarantined", 0),
-        ("/v1/lots?state=spent", 2),
+        ("/v1/lots?state=spent", 1),
         ("/v1/lots?identifier=urn:example:hip-1", 1),
         ("/v1/lots?identifier=urn:example:hip-1&state=spent", 0),
         ("/v1/lots?identifier=urn:example:none", 0),

@@ -184,7 +184,8 @@ def test_work_whose_part_failed_is_marked_and_only_that(site: Site) -> None:
         other = rows.get(LotRow, site.world.lots["rail blank"])
         assert lot is not None
         assert other is not None
-        assert lot.certificate
-        rows.update([replace(lot, assignment=first.sequence, state=int(LotState.QUARANTINED))])
-        rows.update([replace(other, assignment=second.sequence, certificate=lot.certificate)])
+        failed = site.world.certificates["hip 3"]
+        state = int(LotState.QUARANTINED)
+        rows.update([replace(lot, assignment=first.sequence, state=state, certificate=failed)])
+        rows.update([replace(other, assignment=second.sequence, certificate=failed)])
     assert bars(site.browser(OWNER).get("/portal/machines").text) == ["failed", "failed"]

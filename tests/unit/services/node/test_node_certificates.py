@@ -88,6 +88,20 @@ def test_final_it_refuses_those_that_waited_once(site: Site) -> None:
     assert site.letters() == [("lot-failed", "leaf-3")]
 
 
+def test_a_lot_that_was_reworked_since_it_failed_is_certified_again(site: Site) -> None:
+    """By the contract at that moment, also just after it was asked; and if it fails once more, not again."""
+    rule = AnchorRule(count=1, seconds=1000)
+    for number, period in enumerate((FAULTY, SOUND, FAULTY, SOUND)):
+        if number == 2:
+            site.ledger.reworks[LOTS[0]] = 1
+        site.add(part(number, LOTS[0], period))
+        site.recorder(rule).step()
+        for leaf in site.certified():
+            site.settle(leaf, "final")
+    assert site.letters() == [("lot-failed", "leaf-3"), ("lot-failed", "leaf-7")]
+    assert len(site.certified()) == 2
+
+
 ORDER = "0x" + "0f" * 32
 
 
