@@ -401,8 +401,10 @@ abstract contract AccessRows is Inspection {
         bytes memory data = abi.encodeCall(ICertificates.demandOpening, (certified, order, number));
         _addFree(buyer, Roles.BUYER | Roles.AUDITOR, data);
         _addFree(coordinator, Roles.COORDINATOR | Roles.AUDITOR, data);
-        _addFree(maker, Roles.ANY, data);
         _addFree(auditor, Roles.AUDITOR, data);
+        bytes32 failed = _commission(order, "failed", 10);
+        uint40 fail = _fail(failed, order);
+        _addFree(maker, Roles.ANY, abi.encodeCall(ICertificates.demandOpening, (failed, _hash("failed"), fail)));
         ICertificates.Inference memory inference = _infer(int8(2));
         _certify(lot, order, inference);
         _settle();

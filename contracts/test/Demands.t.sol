@@ -85,8 +85,9 @@ contract DemandsTest is ChallengeFixture {
         uint40 third = _certify(loose, 0, _infer(GOOD));
         _refuse(buyer, _unfitDemander(third, buyer.id));
         ledger.demandOpening(loose, 0, third);
-        uint40 sequence = ledger.orderOf(_order).sequence;
-        _refuse(auditor, abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence));
+        _refuse(buyer, _unfitDemander(third, buyer.id));
+        ledger.demandOpening(loose, _order, third);
+        _refuse(buyer, _unfitDemander(certificate, buyer.id));
         ledger.demandOpening(_lot, 0, certificate);
         _refuse(auditor, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.demandOpening(ROOT, 0, certificate);
@@ -95,6 +96,37 @@ contract DemandsTest is ChallengeFixture {
         _demand(auditor, loose, 0);
         _demand(buyer, _lot, _order);
         _refuseDemand(auditor, certificate, _stateWrong(certificate, ICertificates.CertificateState.Demanded));
+    }
+
+    /// @dev M6 (N17): who carries a lot does not hold it up by doubting what passed it, nor does its maker.
+    function test_third_N17_theCustodianDoubtsNoPass() public check {
+        uint40 certificate = _certify(_lot, _order, _infer(GOOD));
+        _refuseDemand(maker, certificate, _unfitDemander(certificate, maker.id));
+        _refuse(maker, _unfitDemander(certificate, maker.id));
+        ledger.demandOpening(_lot, _hash("lot"), certificate);
+        bytes32 loose = _receive(maker, "loose", 5);
+        uint40 passed = _certify(loose, 0, _infer(GOOD));
+        _refuse(maker, _unfitDemander(passed, maker.id));
+        ledger.demandOpening(loose, 0, passed);
+        _move(maker, _item(_lot, _order), buyer);
+    }
+
+    function test_aFailIsDoubtedByCustodianAndMaker() public check {
+        bytes32 lot = _receive(maker, "odd", 5);
+        _move(maker, _item(lot, 0), carrier);
+        uint40 fail = _certify(lot, 0, _infer(BAD));
+        _refuse(maker, _unfitDemander(fail, maker.id));
+        ledger.demandOpening(lot, _hash("even"), fail);
+        _refuse(maker2, _unfitDemander(fail, maker2.id));
+        ledger.demandOpening(lot, _hash("odd"), fail);
+        _as(maker);
+        ledger.demandOpening(lot, _hash("odd"), fail);
+        fail = _certify(lot, 0, _infer(BAD));
+        _as(carrier);
+        ledger.demandOpening(lot, 0, fail);
+        fail = _certify(_lot, _order, _infer(BAD));
+        _refuseDemand(buyer, fail, _unfitDemander(fail, buyer.id));
+        _refuseDemand(coordinator, fail, _unfitDemander(fail, coordinator.id));
     }
 
     function test_oneDemandAnHour() public check {

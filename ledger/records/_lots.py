@@ -247,7 +247,8 @@ class Challenge(LedgerRecord):
 class DemandOpening(LedgerRecord):
     event = "OpeningDemanded"
     lot: Bytes32
-    order: Bytes32
+    ground: Bytes32
+    """The lot's order, where a pass is doubted; where its maker doubts a fail, the hash of the lot's identifier."""
     certificate: U40
 
 

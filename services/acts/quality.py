@@ -59,7 +59,8 @@ _REVOKE_HELP = (
 )
 _DEMAND_HELP = (
     "Demand that a certificate be opened within seven days; it is not valid if it is not opened by then.\n\n"
-    "The buyer and the coordinator of the lot's order, its custodian and any auditor can demand it, once per hour. "
+    "Of a pass, the buyer and the coordinator of the lot's order can demand it; of a fail, the lot's custodian and its "
+    "maker; of either, any auditor. Once per hour. "
     "Until it is opened, or the lot reworked, no other certificate of the inspector satisfies the order's gate."
 )
 _MEASUREMENT = Field("measurement", Kind.CHOICE)

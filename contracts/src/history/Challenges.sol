@@ -8,6 +8,7 @@ import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {EvidenceLeaf} from "../libraries/EvidenceLeaf.sol";
 import {Roles} from "../libraries/Roles.sol";
+import {Subjects} from "../libraries/Subjects.sol";
 import {Certificates} from "./Certificates.sol";
 
 /// @title Certificates opened, and demanded to be
@@ -36,15 +37,16 @@ abstract contract Challenges is Certificates {
     }
 
     /// @inheritdoc ICertificates
-    function demandOpening(bytes32 lot, bytes32 order, uint40 certificate) external {
+    function demandOpening(bytes32 lot, bytes32 ground, uint40 certificate) external {
         Actor memory actor = _actor(Roles.ANY);
         ILots.Lot storage entry = _existingLot(lot);
-        _requireOrder(lot, entry, order);
         CertificateState state = _openable(certificate);
         if (state != CertificateState.Issued) revert CertificateStateWrong(certificate, state);
         Certificate storage demanded = _certificates[certificate];
         if (demanded.lot != entry.number) revert CertificateOfOtherLots(certificate);
-        if (!_mayDemand(entry, order, actor)) revert CertificateDemanderUnfit(certificate, actor.participant);
+        bool pass = demanded.verdict == Verdict.Pass;
+        bool may = pass ? _mayDoubtPass(entry, ground, actor) : _mayDoubtFail(lot, entry, ground, actor);
+        if (!may && actor.roles & Roles.AUDITOR == 0) revert CertificateDemanderUnfit(certificate, actor.participant);
         _spendDemand(actor.participant);
         uint40 deadline = uint40(block.timestamp) + OPENING_PERIOD;
         (demanded.state, demanded.openingDeadline) = (CertificateState.Demanded, deadline);
@@ -62,13 +64,22 @@ abstract contract Challenges is Certificates {
         if (state == CertificateState.Refuted) revert CertificateStateWrong(certificate, state);
     }
 
-    function _mayDemand(ILots.Lot storage lot, bytes32 order, Actor memory actor) private view returns (bool) {
-        if (actor.roles & Roles.AUDITOR != 0) return true;
-        if (!lot.packed && lot.holder == actor.participant) return true;
-        if (order == 0) return false;
+    /// @dev Whoever is to rely on it. Not who carries the goods, who could hold them up at the gate by that.
+    function _mayDoubtPass(ILots.Lot storage lot, bytes32 order, Actor memory actor) private view returns (bool) {
         IOrders.Order storage of_ = _orders[order];
+        if (lot.order == 0 || of_.sequence != lot.order) return false;
         return (of_.buyer == actor.participant && actor.roles & Roles.BUYER != 0)
             || (of_.coordinator == actor.participant && actor.roles & Roles.COORDINATOR != 0);
+    }
+
+    /// @dev Whoever loses by it: the custodian, and the maker, which shows that by the hash of the identifier.
+    function _mayDoubtFail(bytes32 subject, ILots.Lot storage lot, bytes32 identifierHash, Actor memory actor)
+        private
+        view
+        returns (bool)
+    {
+        if (!lot.packed && lot.holder == actor.participant) return true;
+        return Subjects.derive(Subjects.Kind.Lot, actor.participant, identifierHash) == subject;
     }
 
     function _spendDemand(uint32 participant) private {

@@ -213,7 +213,8 @@ interface ICertificates {
     error CertificateStateWrong(uint40 certificate, CertificateState state);
     /// @notice A verdict by procedure has no inference that could be opened.
     error CertificateByProcedure(uint40 certificate);
-    /// @notice The participant is neither buyer nor coordinator of the lot's order, nor the lot's custodian, nor an auditor.
+    /// @notice The participant is no auditor, nor, of a pass, buyer or coordinator of the lot's order, nor, of a fail, the
+    /// lot's custodian or maker.
     error CertificateDemanderUnfit(uint40 certificate, uint32 participant);
     /// @notice What is shown is not the data of the issuing record, whose hash is `kept`.
     error CertificateDataWrong(bytes32 computed, bytes32 kept);
@@ -252,10 +253,11 @@ interface ICertificates {
         Inference calldata inference,
         Measured calldata measured
     ) external;
-    /// @notice Demands that a certificate be opened within seven days, or stop counting. Buyer (BUYER) or coordinator
-    /// (COORDINATOR) of the order that the lot has now, or the custodian of the lot (any role); or any AUDITOR.
-    /// @param order The lot's order; 0 when it has none.
-    function demandOpening(bytes32 lot, bytes32 order, uint40 certificate) external;
+    /// @notice Demands that a certificate be opened within seven days, or stop counting. One that passed: buyer (BUYER) or
+    /// coordinator (COORDINATOR) of the order that the lot has now. One that failed: the lot's custodian or its maker, in
+    /// any role. Either: any AUDITOR.
+    /// @param ground The lot's order, of a pass; of a fail, for its maker, the hash of the lot's identifier.
+    function demandOpening(bytes32 lot, bytes32 ground, uint40 certificate) external;
 
     /// @notice A certificate by its number; zeros when there is none.
     function certificateOf(uint40 certificate) external view returns (Certificate memory);

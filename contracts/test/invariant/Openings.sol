@@ -60,9 +60,10 @@ abstract contract Openings is Custodians {
         bytes32 lot = replay.lotsOf(number)[0];
         ILots.Lot memory stored = ledger.lotOf(lot);
         bytes32 order = replay.orderAt(stored.order);
-        uint32 by = _chance(50) ? auditor.id : _custodianOf(stored);
+        uint32 by = _chance(50) ? auditor.id : _chance(50) ? _custodianOf(stored) : _makerOf[lot];
         if (order != 0 && _chance(50)) by = _chance(50) ? buyer.id : coordinator.id;
-        if (_record(_keyOf(by), abi.encodeCall(ICertificates.demandOpening, (lot, order, number)))) {
+        bytes32 ground = _chance(50) ? order : _hashOf[lot];
+        if (_record(_keyOf(by), abi.encodeCall(ICertificates.demandOpening, (lot, ground, number)))) {
             _demanded = number;
         }
     }

@@ -189,7 +189,13 @@ abstract contract ModelActs is ModelWorld {
         }
         uint40 latest = ledger.standingOf(lots[lot], _inspector()).latest;
         if (kind == 34) ledger.revokeCertificate(_list(lot), latest, ROOT);
-        else ledger.demandOpening(lots[lot], _orderOf(lot), latest);
+        else ledger.demandOpening(lots[lot], _groundOf(lot, latest), latest);
+    }
+
+    /// @dev On which its buyer or coordinator doubts a pass, and its maker a fail.
+    function _groundOf(uint8 lot, uint40 certificate) private view returns (bytes32) {
+        bool pass = ledger.certificateOf(certificate).verdict == ICertificates.Verdict.Pass;
+        return pass ? _orderOf(lot) : _identifier(lot);
     }
 
     function _certify(uint8 lot, uint40 on, ICertificates.Verdict verdict) private {

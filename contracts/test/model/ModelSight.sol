@@ -120,9 +120,10 @@ abstract contract ModelSight is ModelActs {
         ICertificates.Certificate memory latest = ledger.certificateOf(standing.latest);
         bool revoked = latest.state == ICertificates.CertificateState.Revoked;
         bool over = standing.latest != 0 && !revoked && block.timestamp >= latest.expiresAt;
-        _append(packed, over || revoked ? 1 : uint8(latest.verdict), 2);
-        uint256 demanded = latest.state == ICertificates.CertificateState.Demanded ? 1 : 0;
-        _append(packed, revoked ? 2 : demanded, 2);
+        bool demanded = latest.state == ICertificates.CertificateState.Demanded;
+        // Of what expired only who may demand its opening depends on the verdict.
+        _append(packed, revoked || (over && demanded) ? 1 : uint8(latest.verdict), 2);
+        _append(packed, revoked ? 2 : demanded ? 1 : 0, 2);
         _append(packed, over ? 1 : 0, 1);
         _append(packed, standing.open == 0 ? 0 : 1, 1);
         _append(packed, standing.latest != 0 && standing.reworks != reworks ? 1 : 0, 1);

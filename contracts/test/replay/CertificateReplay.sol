@@ -32,6 +32,8 @@ abstract contract CertificateReplay is OrderReplay {
     bytes32[] internal _allLots;
     uint40[] internal _allCertificates;
     mapping(bytes32 lot => ILots.Lot) internal _lots;
+    /// @dev Who brought it into the ledger.
+    mapping(bytes32 lot => uint32) internal _makerOf;
     mapping(uint40 certificate => ICertificates.Certificate) internal _certificates;
     mapping(bytes32 lot => mapping(uint32 inspector => ICertificates.Standing)) internal _standings;
     mapping(bytes32 lot => uint40) internal _reworks;
@@ -270,7 +272,7 @@ abstract contract CertificateReplay is OrderReplay {
         _hold(Property.Verdicts, issued, "demandOpening: of one that is not merely issued");
         _hold(Property.Verdicts, certificate.model != 0, "demandOpening: of a procedure");
         _hold(Property.Verdicts, _issuings[number].lots[0] == entry.subject, "demandOpening: of another lot");
-        _requireDemander(entry);
+        _requireDemander(entry, certificate.verdict == ICertificates.Verdict.Pass);
         bool rested = _demands[entry.participant] == 0 || block.timestamp >= _demands[entry.participant] + 3600;
         _hold(Property.Authority, rested, "demandOpening: twice within an hour");
         _demands[entry.participant] = block.timestamp;
@@ -281,13 +283,14 @@ abstract contract CertificateReplay is OrderReplay {
 
     // What must be so
 
-    function _requireDemander(Entry memory entry) private {
+    function _requireDemander(Entry memory entry, bool pass) private {
         ILots.Lot storage lot = _lots[entry.subject];
         IOrders.Order storage order = _orders[_orderAt[lot.order]];
         uint16 needed = Roles.AUDITOR;
-        if (lot.order != 0 && order.buyer == entry.participant) needed |= Roles.BUYER;
-        if (lot.order != 0 && order.coordinator == entry.participant) needed |= Roles.COORDINATOR;
-        if (!lot.packed && lot.holder == entry.participant) needed = Roles.ANY;
+        if (pass && lot.order != 0 && order.buyer == entry.participant) needed |= Roles.BUYER;
+        if (pass && lot.order != 0 && order.coordinator == entry.participant) needed |= Roles.COORDINATOR;
+        bool held = !lot.packed && lot.holder == entry.participant;
+        if (!pass && (held || _makerOf[entry.subject] == entry.participant)) needed = Roles.ANY;
         _act(entry, entry.participant, needed);
     }
 

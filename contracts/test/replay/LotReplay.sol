@@ -41,8 +41,6 @@ abstract contract LotReplay is WaiverReplay {
     bytes32 public constant BUYER_TOOK_OUT = "buyer takes out of gated order";
 
     mapping(bytes32 lot => bytes32[]) internal _children;
-    /// @dev Who brought it into the ledger.
-    mapping(bytes32 lot => uint32) internal _makerOf;
     mapping(bytes3 unit => Balance) internal _balances;
     bytes3[] internal _units;
 

@@ -24,7 +24,7 @@ from millmark.ledger.ids import Identity, SubjectKind, identifier_hash
 from millmark.ledger.names import Deployed, NameKey, derive_identity, subjects_of
 from millmark.ledger.provenance import listings, traces
 from millmark.ledger.provenance.reader import Reader
-from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record
+from millmark.ledger.records import AssignmentState, CertificateState, Contract, Item, Packed, Record, Verdict
 from millmark.ledger.store import Book, Rows, Store, outbox, outbox_records
 from millmark.ledger.store import rows as tables
 from millmark.services.gateway.http.problems import NameTakenError, NoNameKeyError
@@ -606,11 +606,13 @@ def _leaf_hash(reader: Reader, stream: bytes, index: int, stated: str | None) ->
 
 
 def find_certified(reader: Reader, asked: Given) -> Given:
-    """Fields that name a certificate and its lots. Raises NotFoundError if it is not in the index."""
+    """Fields that name a certificate and its lots, and what shows this company's part in a demand that it be opened.
+    Raises NotFoundError if it is not in the index."""
     row = traces.find_certificate_row(reader, asked["id"])
+    order = reader.lot(row.lot).order or _NONE
     return {
         "lot": row.lot,
-        "order": reader.lot(row.lot).order or bytes(32),
+        "ground": order if row.verdict == Verdict.PASS else _ground(reader, row.lot, asked["creator"]),
         "lots": provenance.find_certified_lots(reader, row.sequence),
         "certificate": row.sequence,
     }

@@ -106,7 +106,7 @@ _BY_ACT: Mapping[str, Found] = {
     "returnLot": Found(build_records.find_returned, ("lot", "to", "identifier_hash")),
     "issueCertificate": Found(build_records.find_measured, (), ("event",)),
     "revokeCertificate": Found(build_records.find_certified, ("lots", "certificate")),
-    "demandOpening": Found(build_records.find_certified, ("lot", "order", "certificate")),
+    "demandOpening": Found(build_records.find_certified, ("lot", "ground", "certificate")),
     "openCertificate": Found(
         build_records.find_demanded, ("certificate", "key", "issued", "inference", "measured"), ("publish_window",)
     ),

@@ -10,7 +10,7 @@ from typing import cast
 
 from millmark.ledger.errors import MillmarkError, NotFoundError
 from millmark.ledger.provenance.cases import LIMITS, MOST_NOTED, find_concerned, reach
-from millmark.ledger.records import CertificateState, LotState, ModelState, Role
+from millmark.ledger.records import CertificateState, LotState, ModelState, Role, Verdict
 from millmark.ledger.store import rows
 from millmark.quality.errors import QualityError
 from millmark.services.acts import Body, EntryError
@@ -69,15 +69,19 @@ def _may_revoke(scene: things.Scene) -> bool:
 
 
 def _may_demand(scene: things.Scene) -> bool:
-    """Whether it rests on an inference, and the company may want to see that."""
+    """Whether it rests on an inference, and the company relies on the pass or loses by the fail."""
     row = _certificate(scene)
     if not row.model or row.state != CertificateState.ISSUED:
         return False
     lot = scene.reader.rows.get(rows.LotRow, row.lot)
     order = None if lot is None or lot.order is None else scene.reader.rows.get(rows.OrderRow, lot.order)
-    holds = lot is not None and lot.custodian == scene.company and lot.parent is None
-    party = order is not None and scene.company in (order.buyer, order.coordinator)
-    return holds or party or _is_auditor(scene)
+    if row.verdict == Verdict.PASS:
+        may = order is not None and scene.company in (order.buyer, order.coordinator)
+    else:
+        holds = lot is not None and lot.custodian == scene.company and lot.parent is None
+        identity = scene.reader.book.identity(row.lot)
+        may = holds or (identity is not None and identity.creator == scene.company)
+    return may or _is_auditor(scene)
 
 
 def _may_open(scene: things.Scene) -> bool:

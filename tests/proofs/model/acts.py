@@ -641,13 +641,14 @@ def _doubts(world: World, company: int, lot: int) -> Iterator[Act]:
         return {c: REVOKED, v: PASSES, f"x{lot}": 0, **chosen(behind, s, f"q{lot}", LAPSED)}
 
     def demandable(s: Columns) -> Mask:
-        custodian = (s[f"h{lot}"] == company) & (s[f"k{lot}"] == 0)
-        side = (s[f"b{lot}"] == 1) & ((s["co"] == company) | (company == BUYER))
-        return active(s, company) & (custodian | side) & (s[v] != 0) & (s[c] == ISSUED)
+        loses = ((s[f"h{lot}"] == company) & (s[f"k{lot}"] == 0)) | (company == MAKER)
+        relies = (s[f"b{lot}"] == 1) & ((s["co"] == company) | (company == BUYER))
+        may = ((s[v] == FAILS) & loses) | ((s[v] == PASSES) & relies)
+        return active(s, company) & may & (s[c] == ISSUED)
 
     def demand(s: Columns) -> Change:
         counted: Column = s[f"o{lot}"] | (s[f"r{lot}"] == 0)
-        return {c: DEMANDED, f"o{lot}": counted}
+        return {c: DEMANDED, f"o{lot}": counted, **chosen(s[f"x{lot}"] == 1, s, v, PASSES)}
 
     yield Act(Kind.REVOKE, company, lot, revocable, revoke)
     yield Act(Kind.DEMAND, company, lot, demandable, demand)
@@ -706,7 +707,9 @@ def _later(world: World, s: Columns) -> Change:
     for lot in range(world.lots):
         counted = (s[f"v{lot}"] != 0) & (s[f"c{lot}"] <= 1)
         change[f"x{lot}"] = s[f"x{lot}"] | counted
-        change[f"v{lot}"] = np.where(counted, np.uint8(PASSES), s[f"v{lot}"])
+        # Of what expired only who may demand its opening depends on the verdict.
+        settled = counted & (s[f"c{lot}"] == DEMANDED)
+        change[f"v{lot}"] = np.where(settled, np.uint8(PASSES), s[f"v{lot}"])
         change[f"q{lot}"] = np.where(s[f"q{lot}"] == BY_VERDICT, np.uint8(LAPSED), s[f"q{lot}"])
         change[f"y{lot}"] = 0
     return change

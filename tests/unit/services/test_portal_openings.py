@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from millmark.ledger.evidence import (
 )
 from millmark.ledger.index import Follower
 from millmark.ledger.records import (
+    ALL_ROLES,
+    AcceptCustody,
     ApproveModel,
     CertificateState,
     DemandOpening,
@@ -26,6 +29,8 @@ from millmark.ledger.records import (
     Item,
     LotState,
     Record,
+    Role,
+    SetRoles,
     Statement,
     Verdict,
 )
@@ -68,16 +73,15 @@ class Bench(Day):
 
     def by_us(self, *records: Record) -> None:
         submitter = self.site.world.submitter(Outbox(self.site.store), self.site.signer)
-        submitter.submit([(f"own-{one!r}"[:200], one) for one in records])
+        submitter.submit([(f"own-{sha256(repr(one).encode()).hexdigest()}", one) for one in records])
         self.site.send()
 
     def certify(self, window: list[int], verdict: Verdict) -> int:
         """On a window that was measured, with a verdict that may be a lie."""
         site, lot, packed = self.site, bytes.fromhex(self.lot), pack_window(window)
-        machine = site.final("/v1/machines", identifier="urn:example:gauge")["sequence"]
-        stream = bytes.fromhex(
-            site.final("/v1/streams", identifier="urn:example:gauge:log", machine=machine)["subjects"][0][2:]
-        )
+        gauge = f"urn:example:gauge-{window[0]}"
+        machine = site.final("/v1/machines", identifier=gauge)["sequence"]
+        stream = bytes.fromhex(site.final("/v1/streams", identifier=f"{gauge}:log", machine=machine)["subjects"][0][2:])
         log = EvidenceLog()
         entry = log.append(
             build_window_entry(lot, build_window_commitment(SALT, packed), 0, 0, 0), SALT, kind=LeafKind.WINDOW
@@ -90,7 +94,7 @@ class Bench(Day):
         )  # fmt: skip
         inferred = Inspected(context, model_digest(MODEL), SALT, packed, logits, ModelVerdict(int(verdict)))
         row = self.row(LotRow, lot)
-        item = Item(lot, row.order)
+        item = Item(lot, row.order or NONE)
         self.by_us(
             IssueCertificate(
                 Statement((item,), self.model, verdict, FAR, inferred.digest, NONE, stream, 0, entry.leaf_hash)
@@ -259,3 +263,34 @@ def test_a_form_that_is_sent_twice_opens_once_and_a_reader_has_none(bench: Bench
     assert third.headers["location"] == first.headers["location"]
     again = bench.person.get(path_of(number))
     assert again.status_code == 409
+
+
+def no_auditor(bench: Bench) -> None:
+    world = bench.site.world
+    submitter = world.submitter(Outbox(bench.site.store), world.owner)
+    submitter.submit([("roles", SetRoles(bench.site.number, int(ALL_ROLES & ~Role.AUDITOR)))])
+    submitter.drain()
+    bench.site.send()
+
+
+def test_a_maker_doubts_the_fail_of_what_another_company_has_and_not_its_pass(bench: Bench) -> None:
+    """By the hash of the identifier, which is in its book."""
+    no_auditor(bench)
+    bench.lot = bench.do("receiveLot", identifier="urn:example:loose", quantity="1").hex()
+    lot = bytes.fromhex(bench.lot)
+    passed = bench.certify(GOOD, Verdict.PASS)
+    assert "demandOpening" not in bench.offered(f"/portal/certificates/{passed}"), "it has the lot, and made it"
+    bench.do("offerCustody", bench.lot, to=str(bench.other_number))
+    bench.by_other(AcceptCustody((Item(lot, NONE),), bench.row(LotRow, lot).offer, NONE))
+    failed = bench.certify(BAD, Verdict.FAIL)
+    bench.do("demandOpening", str(failed))
+    assert bench.row(CertificateRow, failed).state == CertificateState.DEMANDED
+
+
+def test_a_buyer_doubts_a_pass_and_no_fail(bench: Bench) -> None:
+    no_auditor(bench)
+    failed = bench.certify(BAD, Verdict.FAIL)
+    assert "demandOpening" not in bench.offered(f"/portal/certificates/{failed}")
+    passed = bench.certify(GOOD, Verdict.PASS)
+    bench.do("demandOpening", str(passed))
+    assert bench.row(CertificateRow, passed).state == CertificateState.DEMANDED
