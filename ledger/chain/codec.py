@@ -157,7 +157,7 @@ HINTS = {
     "LotsNotAscending": "name the lots in ascending order of their subjects, each once",
     "NoteAboutLater": "name a record that is on the ledger already",
     "NoteAboutMissing": "name the record that it corrects: `millmark note --about`",
-    "NoteStandingMissing": "have its custodian, its maker or a party of its order make the note",
+    "NoteStandingMissing": "have its custodian, its maker, who certified it or a party of its order make the note",
     "OrderAgreementMissing": "have the other party agree to the proposal",
     "OrderEndTooEarly": "wait until the time that the error names, 14 days after the proposal or after the buyer left, "
     "or have the other side agree",

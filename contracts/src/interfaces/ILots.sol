@@ -276,8 +276,8 @@ interface ILots {
         returns (bytes32 lot);
     /// @notice Makes lots out of lots that the caller holds. Split and merge: any role but AUDITOR. Conversion:
     /// MANUFACTURER; under an order only with a started assignment of it, and not once it ended.
-    /// @dev Lots stay in their order, with these exceptions. A conversion, and `reworkLot`, may take lots of no order, or of another order without a gate, into the order under which they are made. A lot of a gated order enters
-    /// another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
+    /// @dev Lots stay in their order, with these exceptions. A conversion, and `reworkLot`, may take lots of no order, or of
+    /// another order without a gate, into the order under which they are made. A lot of a gated order enters another order only when the caller is its buyer: the gate is the buyer's, and custody passed through it. A buyer may
     /// also make lots of no order of what it bought. For all others the buyer's consent is `deallocateLot`.
     function transformLots(Transformation calldata transformation) external;
     /// @notice Records that a lot, held or quarantined, was reworked. It keeps its identifier, quantity and unit; a

@@ -34,7 +34,8 @@ interface INotes {
 
     /// @notice Adds a statement to the histories of up to 64 orders and lots, whatever their state. Of an order: its buyer,
     /// its coordinator, the inspectors of its gates. Of a lot: who has custody of it, unless it is packed; who made or received it;
-    /// who issued a certificate of it, of several lots of the first; the parties of its order. Of any: the registry's owner, as participant 0. Any role.
+    /// who issued a certificate of it, of several lots of the first; the parties of its order. Of any: the registry's owner,
+    /// as participant 0. Any role.
     /// @param grounds For each subject, what shows the caller's part in it: of a lot, for its maker the identifier hash by
     /// which it was made, for an issuer the certificate's number, for a party of its order that order; otherwise not looked at, 0.
     /// @param kind What sort of note it is. 1 observation, 2 recall notice, 3 calibration, 4 maintenance, 5 later fact, 6
